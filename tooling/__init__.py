@@ -1,0 +1,1 @@
+"""The MkDocs hooks and the maintainers' commands."""

@@ -1,0 +1,319 @@
+"""What the site does beyond its plugins: results and code in the pages, notebooks, mathematics,
+and one search index for each language.
+
+The site is built once for each language; MkDocs calls each of these functions in both builds.
+"""
+
+import base64
+import html
+import json
+import posixpath
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from bs4 import BeautifulSoup
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, InclusionLevel
+from mkdocs.structure.toc import get_toc
+from mkdocs.utils import get_relative_url
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tooling import figures, katex, pages  # noqa: E402
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, run_record  # noqa: E402
+from tooling.notebooks import notebook  # noqa: E402
+
+NOTEBOOKS = ROOT / ".cache" / "notebooks"
+
+WORDS = {
+    "zh": {
+        "search": "搜索",
+        "ran": "最近一次运行：{date}，Python {python}，PyTorch {torch}，{cores} 个 CPU 核，"
+        "用时 {seconds:.0f} 秒，内存峰值 {memory:,} MB。",
+        "download": "下载程序",
+        "notebook": "笔记本",
+        "notebook_file": "下载笔记本",
+        "lesson": "返回课文",
+    },
+    "en": {
+        "search": "Search",
+        "ran": "Last run: {date}, Python {python}, PyTorch {torch}, {cores} CPU cores, "
+        "{seconds:.0f} s, {memory:,} MB of memory at most.",
+        "download": "Download the program",
+        "notebook": "Notebook",
+        "notebook_file": "Download the notebook",
+        "lesson": "Back to the lesson",
+    },
+}
+
+
+def language_of(config) -> str:
+    """Return the language that is being built."""
+    return config.plugins["i18n"].current_language
+
+
+def is_notebook(page) -> bool:
+    """Tell whether a page is the notebook of a lesson."""
+    return page.file.src_uri.endswith(".ipynb")
+
+
+@event_priority(-200)  # after mkdocs-static-i18n (-100), which builds every File anew
+def on_files(files, config):
+    """Add the notebooks, the programs to download, and KaTeX's style and fonts."""
+    language = language_of(config)
+    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(ROOT / ".cache" / "mkdocs-jupyter" / language)
+    try:
+        books = {page: notebook(language, page, config.site_url) for page in lessons(language)}
+        katex.ensure_packages()
+    except SiteError as error:
+        raise PluginError(str(error)) from None
+    for page, book in books.items():
+        files.append(notebook_file(language, page, book, config))
+    if language == LANGUAGES[0]:
+        for path in SNIPPETS.rglob("*.py"):
+            uri = f"snippets/{path.relative_to(SNIPPETS).as_posix()}"
+            files.append(File.generated(config, uri, abs_src_path=str(path)))
+        files.append(File.generated(config, "assets/katex/katex.css", content=katex.stylesheet()))
+        for path in katex.fonts():
+            files.append(File.generated(config, f"assets/katex/fonts/{path.name}", abs_src_path=str(path)))
+    return files
+
+
+class NotebookPage(File):
+    """A notebook that becomes a page of the site."""
+
+    def is_documentation_page(self) -> bool:
+        return True
+
+
+def lessons(language: str) -> list[str]:
+    """Return the pages that have a snippet of their name, and so a notebook."""
+    return [page for page in pages.page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
+
+
+def notebook_file(language: str, page: str, book, config) -> File:
+    """Write a notebook beside the other build products and return it as a page of the site."""
+    path = NOTEBOOKS / language / f"{page}.ipynb"
+    text = nbformat.writes(book) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def file_of(locale: str) -> File:
+        prefix = "" if locale == LANGUAGES[0] else f"{locale}/"
+        return NotebookPage(
+            f"{page}.ipynb", str(NOTEBOOKS / locale), config.site_dir, use_directory_urls=True,
+            dest_uri=f"{prefix}{page}/notebook/index.html", inclusion=InclusionLevel.NOT_IN_NAV,
+        )
+
+    file = file_of(language)
+    # what mkdocs-static-i18n asks of a page, for the switch to the other language
+    file.locale = file.locale_alternate_of = language
+    file.alternates = {locale: file_of(locale) for locale in LANGUAGES}
+    return file
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Fill in numbers and code, and say below the title how the lesson's program last ran."""
+    if is_notebook(page):
+        return None
+    language, name = language_of(config), name_of(page)
+    try:
+        text = pages.expand(markdown, name, f"docs/{page.file.src_uri}")
+        if name in lessons(language):
+            title, _, rest = text.lstrip("\n").partition("\n")
+            text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"
+        for key in ("description", "result"):
+            if key in page.meta:
+                page.meta[key] = pages.fill_numbers(page.meta[key], name, f"docs/{page.file.src_uri}")
+    except SiteError as error:
+        raise PluginError(str(error)) from None
+    return text
+
+
+def name_of(page) -> str:
+    """Return the name of a page, such as `models/cnn`."""
+    return page.file.src_uri.partition("/")[2].removesuffix(".md")
+
+
+def lesson_bar(language: str, name: str, page) -> str:
+    """Return the line that says when, on what and how well the program ran, and the downloads."""
+    words, record = WORDS[language], run_record(name)
+    program = get_relative_url(f"snippets/{name}.py", page.url)
+    file = f"{posixpath.basename(name)}.ipynb"
+    result = page.meta.get("result", "")
+    if result:
+        result = pages.fill_numbers(result, name, f"docs/{page.file.src_uri}")
+    return (
+        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)} {result}</p>'
+        f'<p><a href="{program}" download>{words["download"]}</a> '
+        f'<a href="notebook/">{words["notebook"]}</a> '
+        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n'
+    )
+
+
+IMAGE = re.compile(r'(?:<p>)?<img alt="([^"]*)" src="([^"]+)"(?: title="([^"]*)")? ?/?>(?:</p>)?')
+FORMULA = re.compile(r'<(span|div) class="arithmatex">(?:\\\((.*?)\\\)|\\\[(.*?)\\\])</\1>', re.DOTALL)
+
+
+def on_page_content(content, page, config, files):
+    """Set the mathematics and draw the figures."""
+    where = f"docs/{page.file.src_uri}"
+    try:
+        if is_notebook(page):
+            return notebook_content(content, page, config)
+        formulas = 0
+
+        def formula(match: re.Match) -> str:
+            nonlocal formulas
+            formulas += 1
+            formula = katex.to_html(html.unescape(match[2] or match[3]).strip(), match[3] is not None)
+            return formula.replace("<span", "<span data-search-exclude", 1)
+
+        content = FORMULA.sub(formula, content)
+        page.meta["formulas"] = formulas > 0
+        return IMAGE.sub(lambda match: figure(match, page), content)
+    except SiteError as error:
+        raise PluginError(f"{where}: {error}") from None
+
+
+def figure(match: re.Match, page) -> str:
+    """Return the figure that an image of a result stands for; leave other images alone."""
+    alternative, address, caption = (html.unescape(group or "") for group in match.groups())
+    path = posixpath.normpath(posixpath.join(page.url, address))
+    if not path.startswith("results/") or not path.endswith(".svg"):
+        return match[0]
+    file = DOCS / path
+    prefix = file.relative_to(RESULTS).with_suffix("").as_posix().replace("/", "-")
+    return figures.inline(file.read_text(encoding="utf-8"), prefix, alternative, caption)
+
+
+# What mkdocs-jupyter brings for a page without a theme; this site's theme has it.
+UNUSED = (
+    "style, script, .zeroclipboard-container, .clipboard-copy-txt, "
+    ".jp-InputPrompt, .jp-OutputPrompt, .jp-Collapser, .anchor-link"
+)
+
+
+def notebook_content(content: str, page, config) -> str:
+    """Keep of mkdocs-jupyter's page what the theme does not bring itself.
+
+    Half a megabyte of style, and scripts from other hosts, stay behind; the code takes the
+    theme's colors and copy button; the headings take the ids that they have in the lesson.
+    """
+    language, lesson = language_of(config), page.file.src_uri.removesuffix(".ipynb")
+    soup = BeautifulSoup(content, "html.parser")
+    for node in soup.select(UNUSED):
+        node.decompose()
+    for node in soup.select(".highlight-ipynb"):
+        node["class"] = ["highlight"]
+        code = node.pre
+        code.name = "code"
+        code.wrap(soup.new_tag("pre"))
+    for node in soup.select("[tabindex]"):
+        del node["tabindex"]
+
+    ids = re.findall(r"^#{2,} .+\{ *#([\w-]+) *\}", pages.source(language, lesson), re.MULTILINE)
+    headings = soup.find_all(re.compile("^h[2-6]$"))
+    if len(ids) != len(headings):
+        raise SiteError("the notebook's headings are not those of the page; has each heading its `{#id}`?")
+    tokens = []
+    for heading, identity in zip(headings, ids):
+        heading["id"] = identity
+        name = heading.get_text(strip=True)
+        tokens.append({"level": int(heading.name[1]), "id": identity, "name": name, "html": name, "children": []})
+    page.toc = get_toc([token for token in tokens if token["level"] == 2])
+    page.meta |= {"search": {"exclude": True}, "formulas": False}
+
+    for text in soup.find_all(string=re.compile(r"\$")):
+        if not text.find_parent(["pre", "code"]):
+            page.meta["formulas"] = True
+            text.replace_with(BeautifulSoup(mathematics(str(text)), "html.parser"))
+    for image in soup.select('img[src^="data:image/svg+xml"]'):
+        svg = base64.b64decode(image["src"].partition(",")[2]).decode()
+        prefix = f"figure-{len(image.find_all_previous('figure'))}"
+        image.replace_with(BeautifulSoup(figures.inline(svg, prefix, image.get("alt", "")), "html.parser"))
+    words, file = WORDS[language], f"{posixpath.basename(lesson)}.ipynb"
+    back = f'<p><a href="../">{words["lesson"]}</a> · <a href="{file}" download>{words["notebook_file"]}</a></p>'
+    soup.find("h1").insert_after(BeautifulSoup(back, "html.parser"))
+    return str(soup.select_one(".jupyter-wrapper"))
+
+
+def mathematics(text: str) -> str:
+    """Return a piece of text with its `$formula$` and `$$formula$$` set."""
+    def set_piece(match: re.Match) -> str:
+        display, inline, other = match.groups()
+        if other is not None:
+            return html.escape(other, quote=False)
+        return katex.to_html((display or inline).strip(), display is not None)
+
+    return re.sub(r"\$\$(.+?)\$\$|\$([^$]+)\$|([^$]+|\$)", set_piece, text, flags=re.DOTALL)
+
+
+def on_page_context(context, page, config, nav):
+    """Let the theme look for the search index of the page's own language."""
+    language = language_of(config)
+    if language != LANGUAGES[0]:
+        context["base_url"] = get_relative_url(f"{language}/", page.url)
+    return context
+
+
+# Where the theme falls short: what it writes, and what stands there instead.
+MENDS = (
+    # a dialog without a name is lost on a screen reader
+    (
+        '<div class="md-search" data-md-component="search" role="dialog">',
+        '<div class="md-search" data-md-component="search" role="dialog" aria-label="{search}">',
+    ),
+    # the theme's script asks for a sitemap below each address in such a link, where there is
+    # none; the space keeps the link from its selector, and search engines do not mind
+    ('<link rel="alternate" href', '<link rel="alternate " href'),
+)
+
+
+def on_post_page(output, page, config):
+    """Mend what the theme leaves undone. Raises PluginError where the theme has changed."""
+    for bare, mended in MENDS:
+        if bare not in output:
+            raise PluginError(f"The theme no longer writes `{bare}`; see whether MENDS in tooling/hooks.py is still needed.")
+        output = output.replace(bare, mended.format(**WORDS[language_of(config)]))
+    return output
+
+
+# What separates words: in Chinese text the marks that jieba sets, full-width punctuation,
+# and the places where Latin letters and Chinese characters meet.
+SEARCH = {
+    "zh": {
+        "separator": r"[\s\u200b\u3000-\u303f\uff00-\uffef\-_,:!=\[\]()\"/`.]+"
+        r"|(?<=[a-zA-Z0-9])(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])(?=[a-zA-Z0-9])",
+        "pipeline": [],
+    },
+    "en": {
+        "separator": r"[\s\u200b\-_,:!=\[\]()\"/`]+|\.(?!\d)",
+        "pipeline": ["stemmer"],
+    },
+}
+
+
+@event_priority(-200)  # after mkdocs-static-i18n (-100), which merges the languages
+def on_post_build(config):
+    """Split the search index: a reader of one language does not get the pages of the other."""
+    if config.plugins["i18n"].building:
+        return  # the build of one language within that of the site
+    path = Path(config.site_dir) / "search" / "search_index.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    others = {f"{language}/": language for language in LANGUAGES[1:]}
+    for language in LANGUAGES:
+        prefix = "" if language == LANGUAGES[0] else f"{language}/"
+        entries = [
+            entry | {"location": entry["location"].removeprefix(prefix)}
+            for entry in index["docs"]
+            if (entry["location"].startswith(prefix) if prefix else not entry["location"].startswith(tuple(others)))
+        ]
+        target = Path(config.site_dir) / prefix / "search" / "search_index.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = {"config": index["config"] | SEARCH[language], "docs": entries}
+        target.write_text(json.dumps(part, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")

@@ -1,0 +1,133 @@
+"""Where the parts of a lesson lie, and what its snippet and its results hold."""
+
+import ast
+import hashlib
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+SNIPPETS = ROOT / "snippets"
+RESULTS = DOCS / "results"
+LANGUAGES = ("zh", "en")
+
+MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_-]*)\]")
+
+
+class SiteError(Exception):
+    """Something in the sources is wrong; the message names the file and says what to do."""
+
+
+def snippet_names() -> list[str]:
+    """Return the names of all snippets, such as `models/cnn`, sorted."""
+    return sorted(path.relative_to(SNIPPETS).with_suffix("").as_posix() for path in SNIPPETS.rglob("*.py"))
+
+
+def page_names(language: str) -> list[str]:
+    """Return the names of all pages of a language, such as `models/cnn`, sorted."""
+    root = DOCS / language
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.md"))
+
+
+def snippet_path(name: str) -> Path:
+    """Return the file of a snippet. Raises SiteError where there is none."""
+    path = SNIPPETS / f"{name}.py"
+    if not path.is_file():
+        raise SiteError(f"snippets/{name}.py does not exist; there are: {', '.join(snippet_names())}")
+    return path
+
+
+def sections(name: str) -> dict[str, str]:
+    """Return the code of each section of a snippet, in the order of the file.
+
+    Raises SiteError where a marker is missing, repeated or nested, or code stands outside
+    every section: a page that includes all sections would not show the whole program.
+    """
+    found: dict[str, list[str]] = {}
+    current = None
+    for number, line in enumerate(snippet_path(name).read_text(encoding="utf-8").splitlines(), 1):
+        where = f"snippets/{name}.py, line {number}"
+        marker = MARKER.fullmatch(line.strip())
+        if marker is None:
+            if "--8<--" in line:
+                raise SiteError(f"{where}: not a section marker; write `# --8<-- [start:name]` or `# --8<-- [end:name]`")
+            if current is not None:
+                found[current].append(line)
+            elif line.strip():
+                raise SiteError(f"{where} stands outside every section; was a [start:...] marker deleted above it?")
+            continue
+        kind, section = marker.groups()
+        if kind == "start":
+            if current is not None:
+                raise SiteError(f"{where}: section `{section}` starts inside `{current}`; add `# --8<-- [end:{current}]` before it")
+            if section in found:
+                raise SiteError(f"{where}: there is a section `{section}` above already; give this one another name")
+            found[section] = []
+            current = section
+        else:
+            if section != current:
+                raise SiteError(f"{where}: section `{section}` ends here but does not start before; add `# --8<-- [start:{section}]`")
+            current = None
+    if current is not None:
+        raise SiteError(f"snippets/{name}.py: section `{current}` has no end; add `# --8<-- [end:{current}]`")
+    return {section: "\n".join(lines).strip("\n") for section, lines in found.items()}
+
+
+def load_json(path: Path) -> dict:
+    """Read a result file. Raises SiteError where it is missing or damaged."""
+    name = path.parent.relative_to(RESULTS).as_posix()
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SiteError(f"{path.relative_to(ROOT)} is missing; run `python -m tooling.results {name}`") from None
+    except json.JSONDecodeError as error:
+        raise SiteError(f"{path.relative_to(ROOT)} is damaged ({error}); run `python -m tooling.results {name}`") from None
+
+
+def metrics(name: str) -> dict:
+    """Return what the last run of a snippet measured; `models/cnn/cifar10` is its run on that data."""
+    return load_json(RESULTS / name / "metrics.json")
+
+
+def run_record(name: str) -> dict:
+    """Return when, on what and from which code the results of a snippet were made."""
+    return load_json(RESULTS / name / "run.json")
+
+
+def fingerprints(name: str) -> dict[str, str]:
+    """Return the hash of a snippet's file, and that of its program: comments and docstrings aside."""
+    text = snippet_path(name).read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return {
+        "file": hashlib.sha256(text.encode()).hexdigest(),
+        "program": hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
+    }
+
+
+def stale_results() -> dict[str, str]:
+    """Return the results that are older than their snippet, each with what to do.
+
+    Results on the default data must come from the very file. Those on real data, which not
+    every contributor has, only have to come from the same program: a comment may change.
+    """
+    stale = {}
+    for name in snippet_names():
+        current = fingerprints(name)
+        try:
+            fresh = run_record(name)["file"] == current["file"]
+        except SiteError:
+            fresh = False
+        if not fresh:
+            stale[name] = f"docs/results/{name} is older than snippets/{name}.py; run `python -m tooling.results {name}`"
+        for record in sorted((RESULTS / name).glob("*/run.json")):
+            data = record.parent.name
+            if load_json(record)["program"] != current["program"]:
+                stale[f"{name}/{data}"] = (
+                    f"docs/results/{name}/{data} is older than snippets/{name}.py; "
+                    f"run `python -m tooling.results {name} --data {data}=FOLDER`"
+                )
+    return stale

@@ -1,0 +1,111 @@
+"""A page as its reader sees it: numbers filled in from the results, code included."""
+
+import re
+from functools import cache
+
+import jinja2
+import markdown
+
+from tooling.lessons import DOCS, RESULTS, SNIPPETS, SiteError, metrics, page_names, run_record, sections, snippet_path
+
+INCLUDE = re.compile(r'^[ \t]*--8<-- "([^":]+)(?::([^":]+))?"[ \t]*$')
+NUMBER = re.compile(r"\[\[ (.+?) \]\]")
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+
+jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
+jinja.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
+jinja.filters["thousands"] = lambda number: f"{number:,}"
+jinja.filters["fixed"] = lambda number, digits=2: f"{number:.{digits}f}"
+
+
+class Results:
+    """All results, by the name of the snippet: `results["models/cnn"].parameters`."""
+
+    def __getitem__(self, name: str) -> dict:
+        return {**metrics(name), "run": run_record(name)}
+
+
+def fill_numbers(text: str, page: str, where: str) -> str:
+    """Replace each `[[ expression ]]`; `metrics` holds what the page's own program measured.
+
+    Raises SiteError, naming file and line, for a number that no result holds.
+    """
+    values = {"results": Results()}
+    if (RESULTS / page / "metrics.json").is_file():
+        values["metrics"] = metrics(page)
+
+    def fill(line: str, number: int) -> str:
+        def value(match: re.Match) -> str:
+            try:
+                return jinja.from_string("{{ " + match[1] + " }}").render(values)
+            except (jinja2.TemplateError, SiteError, TypeError, ValueError) as error:
+                raise SiteError(
+                    f"{where}, line {number}: {match[0]}: {error}; "
+                    f"see docs/results/{page}/metrics.json for what was measured"
+                ) from None
+
+        return NUMBER.sub(value, line)
+
+    return "\n".join(fill(line, number) for number, line in enumerate(text.split("\n"), 1))
+
+
+def includes(text: str, where: str) -> list[tuple[str, str | None]]:
+    """Return the (file, section) of each include of a page, in order.
+
+    Raises SiteError, naming page and line, for an include that leads nowhere.
+    """
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if "--8<--" not in line:
+            continue
+        match = INCLUDE.match(line)
+        if match is None:
+            raise SiteError(f'{where}, line {number}: write an include as `--8<-- "models/cnn.py:model"`')
+        file, section = match.groups()
+        try:
+            if file.endswith(".py"):
+                known = sections(file.removesuffix(".py"))
+                if section not in known:
+                    raise SiteError(f"snippets/{file} has no section `{section}`; it has: {', '.join(known)}")
+            elif not (RESULTS / file).is_file():
+                raise SiteError(f"docs/results/{file} does not exist; run `python -m tooling.results`, or mend the name")
+        except SiteError as error:
+            raise SiteError(f"{where}, line {number}: {error}") from None
+        found.append((file, section))
+    return found
+
+
+@cache
+def _snippets() -> markdown.preprocessors.Preprocessor:
+    options = {"base_path": [str(SNIPPETS), str(RESULTS)], "check_paths": True, "restrict_base_path": True}
+    reader = markdown.Markdown(extensions=["pymdownx.snippets"], extension_configs={"pymdownx.snippets": options})
+    return reader.preprocessors["snippet"]
+
+
+def expand(text: str, page: str, where: str) -> str:
+    """Return a page's Markdown with its numbers filled in and its files included."""
+    includes(text, where)
+    text = fill_numbers(text, page, where)
+    return "\n".join(_snippets().run(text.split("\n")))
+
+
+def source(language: str, page: str) -> str:
+    """Return a page's Markdown as it is written, front matter and all."""
+    return (DOCS / language / f"{page}.md").read_text(encoding="utf-8")
+
+
+def as_read(language: str, page: str) -> str:
+    """Return a page's Markdown as its reader sees it, without the front matter."""
+    text = source(language, page)
+    where = f"docs/{language}/{page}.md"
+    body = expand(text, page, where)
+    return FRONT_MATTER.sub("", body)
+
+
+def programs(language: str, page: str) -> dict[str, list[str]]:
+    """Return the snippets that a page shows, each with the sections it includes, in order."""
+    shown: dict[str, list[str]] = {}
+    for file, section in includes(source(language, page), f"docs/{language}/{page}.md"):
+        if file.endswith(".py"):
+            shown.setdefault(snippet_path(file.removesuffix(".py")).relative_to(SNIPPETS).with_suffix("").as_posix(), []).append(section)
+    return shown
