@@ -11,7 +11,7 @@ ElementTree.register_namespace("xlink", XLINK)
 
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 # What a program leaves black is drawn in the color of the text around the figure.
-BLACK = re.compile(r"(?<=: )(#000000|#000|black)\b")
+BLACK = re.compile(r"(?<=: )(#000000|#000|black)\b|^(#000000|#000|black)$")
 
 
 def inline(svg: str, prefix: str, alternative: str, caption: str = "") -> str:
@@ -30,7 +30,8 @@ def inline(svg: str, prefix: str, alternative: str, caption: str = "") -> str:
             else:
                 value = REFERENCE.sub(rf"url(#{prefix}-\1)", value)
                 element.set(key, BLACK.sub("currentColor", value))
-    width, height = root.get("viewBox").split()[2:]
+    # points become pixels, so that the text of a figure is as large as that of the page
+    width, height = (f"{float(side) * 4 / 3:.0f}" for side in root.get("viewBox").split()[2:])
     root.attrib.pop("version", None)
     root.attrib |= {"width": width, "height": height, "role": "img", "aria-label": alternative}
     drawn = ElementTree.tostring(root, encoding="unicode")

@@ -122,7 +122,7 @@ def on_page_markdown(markdown, page, config, files):
         return None
     language, name = language_of(config), name_of(page)
     try:
-        text = pages.expand(markdown, name, f"docs/{page.file.src_uri}")
+        text = pages.as_read(language, name)
         if name in lessons(language):
             title, _, rest = text.lstrip("\n").partition("\n")
             text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"
@@ -215,6 +215,8 @@ def notebook_content(content: str, page, config) -> str:
         code.wrap(soup.new_tag("pre"))
     for node in soup.select("[tabindex]"):
         del node["tabindex"]
+    for node in soup.select('[id^="cell-id="]'):  # the theme's copy button makes a selector of it
+        del node["id"]
 
     ids = re.findall(r"^#{2,} .+\{ *#([\w-]+) *\}", pages.source(language, lesson), re.MULTILINE)
     headings = soup.find_all(re.compile("^h[2-6]$"))
@@ -287,7 +289,7 @@ def on_post_page(output, page, config):
 # and the places where Latin letters and Chinese characters meet.
 SEARCH = {
     "zh": {
-        "separator": r"[\s\u200b\u3000-\u303f\uff00-\uffef\-_,:!=\[\]()\"/`.]+"
+        "separator": r"[\s\u200b\u2014-\u2026\u3000-\u303f\uff00-\uffef\-_,:!=\[\]()\"/`.]+"
         r"|(?<=[a-zA-Z0-9])(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])(?=[a-zA-Z0-9])",
         "pipeline": [],
     },

@@ -20,7 +20,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^):\s]+)\.md(#[\w-]+)?\)")
 
 def _plain(match: re.Match) -> str:
     """Unfold an admonition: a notebook has none."""
-    return f"**{match[1]}**\n" + re.sub(r"^ {4}", "", match[2], flags=re.MULTILINE)
+    return f"**{match[1]}**\n\n" + re.sub(r"^ {4}", "", match[2], flags=re.MULTILINE)
 
 
 def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
@@ -29,9 +29,10 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
     `site_url` is where the site is published: links to its other pages lead there.
     """
     where = f"docs/{language}/{page}.md"
-    text = PRINTED.sub("", FRONT_MATTER.sub("", source(language, page)))
-    text = HEADING_ID.sub(r"\1", expand(text, page, where))
-    text = ADMONITION.sub(_plain, text)
+    # What a program printed stands below its last cell; blank lines keep the count for error messages.
+    text = PRINTED.sub(lambda match: "\n" * match[0].count("\n"), source(language, page))
+    text = FRONT_MATTER.sub("", expand(text, page, where))
+    text = ADMONITION.sub(_plain, HEADING_ID.sub(r"\1", text))
 
     def link(match: re.Match) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(page), match[2]))
@@ -46,6 +47,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
     for number, cell in enumerate(book.cells):
         cell.id = f"cell-{number}"  # not at random: the rendered page is kept until the text changes
         if cell.cell_type == "code":
+            cell.source = cell.source.strip("\n")
             output = printed.get(cell.source)
             if output is not None and output.is_file():
                 text = output.read_text(encoding="utf-8")

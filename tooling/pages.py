@@ -65,6 +65,8 @@ def includes(text: str, where: str) -> list[tuple[str, str | None]]:
         try:
             if file.endswith(".py"):
                 known = sections(file.removesuffix(".py"))
+                if section is None:
+                    raise SiteError(f"name a section of snippets/{file}; it has: {', '.join(known)}")
                 if section not in known:
                     raise SiteError(f"snippets/{file} has no section `{section}`; it has: {', '.join(known)}")
             elif not (RESULTS / file).is_file():

@@ -43,6 +43,7 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
     Raises SiteError, with the end of what it printed, where the program fails.
     """
     stem = Path(name).name
+    ran = fingerprints(name)  # now: the snippet may be edited while it runs
     shutil.copy(snippet_path(name), folder)
     environment = os.environ | {
         "MATPLOTLIBRC": str(ROOT / "tooling" / "matplotlibrc"),
@@ -54,7 +55,7 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
     started, peak = time.monotonic(), 0
     with open(folder / "output.txt", "w", encoding="utf-8") as output:
         process = psutil.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        with tqdm(desc=name, total=expected_seconds(name, data), unit="s", bar_format="{desc}: {bar} {n:.0f}/{total:.0f} s {postfix}") as bar:
+        with tqdm(desc=name, total=expected_seconds(name, data), bar_format="{desc}: {bar} {n:.0f}/{total:.0f} s {postfix}", disable=None) as bar:
             while process.poll() is None:
                 try:
                     peak = max(peak, process.memory_info().rss)
@@ -74,7 +75,7 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
     if not (made / "metrics.json").is_file():
         (made / "metrics.json").write_text("{}\n", encoding="utf-8")
     record = {
-        **fingerprints(name),
+        **ran,
         "date": date.today().isoformat(),
         "python": platform.python_version(),
         **{package: version(package).partition("+")[0] for package in PACKAGES},

@@ -1,0 +1,51 @@
+"""The answers to the exercises on convolutional networks."""
+
+import torch
+from conftest import load_snippet
+from model_checks import check_model
+
+exercises = load_snippet("models/cnn_exercises")
+
+
+def test_networks():
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 1, 16, 16), torch.arange(8)
+    check_model(exercises.network, x, y, classes=10)
+    check_model(lambda: exercises.network(average=True), x, y, classes=10)
+
+
+def test_sizes():
+    assert exercises.sizes(3, 1) == (64, 8, 8)
+    assert exercises.sizes(5, 0) == (64, 5, 5)
+
+
+def test_shuffle_moves_every_pixel_alike():
+    images = torch.arange(512.0).view(2, 1, 16, 16)
+    shuffled = exercises.shuffle_pixels(images)
+    assert not torch.equal(shuffled, images)
+    assert torch.equal(shuffled[0] + 256, shuffled[1])
+    assert torch.equal(shuffled.flatten(1).sort().values, images.flatten(1))
+
+
+def test_shift_moves_to_the_right():
+    image = torch.rand(1, 1, 16, 16)
+    moved = exercises.shift(image, 3)
+    assert torch.equal(moved[..., 3:], image[..., :13])
+    assert moved[..., :3].abs().max() == 0
+    assert torch.equal(exercises.shift(image, 0), image)
+
+
+def test_parts_do_not_overlap():
+    x, y, test_x, test_y = exercises.load_data()
+    assert len(x) == len(y) and len(test_x) == len(test_y) and len(x) + len(test_x) == 1797
+    seen = {image.numpy().tobytes() for image in x}
+    assert not any(image.numpy().tobytes() in seen for image in test_x)
+
+
+def test_main_answers_everything(tmp_path):
+    metrics = exercises.main(tmp_path, epochs=1)
+    assert metrics["average"]["parameters"] < metrics["flatten"]["parameters"]
+    assert len(metrics["flatten"]["shifted"]) == 5
+    assert metrics["flatten"]["shifted"][0] == metrics["flatten"]["accuracy"]
+    assert metrics["svm"] > 0.95
+    assert (tmp_path / "metrics.json").is_file()

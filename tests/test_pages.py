@@ -1,0 +1,222 @@
+"""What holds for every page: its code is tested, its two languages agree, its results are fresh."""
+
+import io
+import json
+import re
+
+import markdown
+import pytest
+import pytest_codeblocks
+import yaml
+from bs4 import BeautifulSoup
+
+from tooling import pages
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, page_names, sections, snippet_names, stale_results
+
+PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
+each_page = pytest.mark.parametrize(("language", "page"), PAGES)
+each_snippet = pytest.mark.parametrize("name", snippet_names())
+
+FENCE = re.compile(r"^([ \t]*`{3,})[ \t]*\{?[ \t]*\.?(\w+)[^\n`]*$", re.MULTILINE)
+HEADING = re.compile(r"^(#{1,6}) (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
+FIGURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
+
+
+def blocks(language: str, page: str) -> list[str]:
+    """Return the Python blocks of a page as pytest-codeblocks finds them.
+
+    It passes over a fence that says more than the language, so each is reduced to that.
+    """
+    text = FENCE.sub(r"\1\2", pages.as_read(language, page))
+    found = pytest_codeblocks.extract_from_buffer(io.StringIO(text))
+    return [block.code.strip("\n") for block in found if block.syntax in ("python", "py", "python3")]
+
+
+def rendered_blocks(language: str, page: str) -> int:
+    """Return how many Python blocks the page shows, by the site's own Markdown extensions."""
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.BaseLoader)
+    names, options = [], {}
+    for extension in config["markdown_extensions"]:
+        if isinstance(extension, str):
+            names.append(extension)
+        elif not next(iter(extension)).endswith(("toc", "highlight")):
+            names.append(next(iter(extension)))
+    options["pymdownx.highlight"] = {"pygments_lang_class": True}
+    html = markdown.markdown(pages.as_read(language, page), extensions=[*names, "pymdownx.highlight"], extension_configs=options)
+    return len(BeautifulSoup(html, "html.parser").select("div.language-python, div.language-py, div.language-python3"))
+
+
+def headings(language: str, page: str) -> list[tuple[int, str, str | None, int]]:
+    """Return (level, text, id, line) of each heading outside code."""
+    found, fenced = [], False
+    for number, line in enumerate(pages.source(language, page).splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        match = None if fenced else HEADING.match(line)
+        if match:
+            found.append((len(match[1]), match[2], match[3], number))
+    return found
+
+
+def same(kind: str, page: str, chinese: list, english: list) -> None:
+    """Fail with the first place where the two languages of a page part."""
+    for number, (left, right) in enumerate(zip(chinese, english), 1):
+        assert left == right, f"{kind} {number} of {page}: docs/zh/{page}.md has {left!r}, docs/en/{page}.md has {right!r}; make them agree"
+    assert len(chinese) == len(english), (
+        f"{page}: docs/zh/{page}.md has {len(chinese)} {kind}s, docs/en/{page}.md {len(english)}; "
+        f"only one has {(chinese[len(english):] or english[len(chinese):])!r}"
+    )
+
+
+# --- the code of the pages
+
+
+@each_page
+def test_every_python_block_is_found_by_the_tests(language, page):
+    found, shown = len(blocks(language, page)), rendered_blocks(language, page)
+    assert found == shown, f"docs/{language}/{page}.md shows {shown} Python blocks, but {found} are tested"
+
+
+@each_page
+def test_blocks_of_a_page_are_whole_programs(language, page):
+    expected = []
+    for name, included in pages.programs(language, page).items():
+        known = sections(name)
+        assert included == list(known), (
+            f"docs/{language}/{page}.md includes of snippets/{name}.py the sections {included}; "
+            f"the program is {list(known)}: include each once, in this order"
+        )
+        expected += known.values()
+    found = blocks(language, page)
+    assert sorted(found) == sorted(expected), (
+        f"docs/{language}/{page}.md: Python comes in by `--8<--` alone; "
+        f"these blocks are no section of a snippet: {[block[:80] for block in found if block not in expected]}"
+    )
+
+
+@each_page
+def test_blocks_of_a_page_run_as_they_stand(language, page):
+    """Run the blocks of each program in order, as in a notebook, up to the last, which trains."""
+    found = blocks(language, page)
+    for name in pages.programs(language, page):
+        known = list(sections(name).values())
+        code = [block for block in found if block in known]
+        assert '__name__ == "__main__"' in code[-1], f"snippets/{name}.py: its last section runs it, under `if __name__ == \"__main__\":`"
+        exec(compile("\n\n".join(code), f"{page}: {name}", "exec"), {"__name__": "page"})
+
+
+@each_snippet
+def test_every_snippet_is_shown_and_tested(name):
+    for language in LANGUAGES:
+        assert any(name in pages.programs(language, page) for page in page_names(language)), f"no page of docs/{language} shows snippets/{name}.py"
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py") if path.parent != ROOT / "tests")
+    assert f'"{name}"' in tests, f"no test loads snippets/{name}.py; write one below tests/"
+
+
+@each_snippet
+def test_snippet_imports_only_what_readers_have(name):
+    text = "\n".join(sections(name).values())
+    imported = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE))
+    own = {"tooling", "conftest", *(path.stem for path in SNIPPETS.rglob("*.py"))}
+    assert not {module.split(".")[0] for module in imported} & own, f"snippets/{name}.py imports a part of this repository; a copy of it alone would not run"
+
+
+# --- results
+
+
+def test_results_are_not_older_than_their_snippets():
+    stale = stale_results()
+    assert not stale, "\n".join(stale.values())
+
+
+def test_results_belong_to_snippets():
+    for record in RESULTS.rglob("run.json"):
+        folder = record.parent.relative_to(RESULTS)
+        data = json.loads(record.read_text(encoding="utf-8"))["data"]
+        name = folder if data == "as shipped" else folder.parent
+        assert (SNIPPETS / f"{name}.py").is_file(), f"docs/results/{folder} belongs to no snippet; delete it"
+
+
+def test_results_are_small():
+    for path in RESULTS.rglob("*"):
+        assert not path.is_file() or path.stat().st_size <= 2**20, f"{path.relative_to(ROOT)} is larger than 1 MB"
+
+
+@each_page
+def test_every_figure_exists_and_is_described(language, page):
+    for alternative, target, _ in FIGURE.findall(pages.source(language, page)):
+        path = (DOCS / language / f"{page}.md").parent / target
+        assert path.is_file(), f"docs/{language}/{page}.md: {target} does not exist; run `python -m tooling.results {page}`"
+        assert len(alternative) >= 8, f"docs/{language}/{page}.md: say in words what {target} shows, between ![ and ]"
+
+
+@pytest.mark.parametrize("page", page_names("zh"))
+def test_every_figure_of_a_result_is_shown(page):
+    if (SNIPPETS / f"{page}.py").is_file():
+        shown = {target.rpartition("/")[2] for _, target, _ in FIGURE.findall(pages.source("zh", page))}
+        drawn = {path.name for path in (RESULTS / page).glob("*.svg")}
+        assert drawn <= shown, f"docs/zh/{page}.md shows no {sorted(drawn - shown)} of docs/results/{page}"
+
+
+# --- the two languages
+
+
+def test_languages_have_the_same_pages():
+    chinese, english = set(page_names("zh")), set(page_names("en"))
+    assert chinese == english, f"pages in one language only: {sorted(chinese ^ english)}"
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in page_names("zh"):
+        assert re.search(rf"\b{re.escape(page)}\.md$", text, re.MULTILINE), f"mkdocs.yml: nav does not lead to {page}.md"
+
+
+each_pair = pytest.mark.parametrize("page", sorted(set(page_names("zh")) & set(page_names("en"))))
+
+
+@each_pair
+def test_headings_agree(page):
+    for language in LANGUAGES:
+        for level, text, identity, line in headings(language, page):
+            assert level == 1 or identity, f"docs/{language}/{page}.md, line {line}: give `{text}` an id, such as {{#data}}, the same in both languages"
+    same("heading", page, *([(level, identity) for level, _, identity, _ in headings(language, page)] for language in LANGUAGES))
+
+
+@each_pair
+def test_includes_agree(page):
+    same("include", page, *(pages.includes(pages.source(language, page), page) for language in LANGUAGES))
+
+
+@each_pair
+def test_figures_agree(page):
+    same("figure", page, *([target for _, target, _ in FIGURE.findall(pages.source(language, page))] for language in LANGUAGES))
+
+
+@each_pair
+def test_links_agree(page):
+    same("link", page, *(LINK.findall(pages.source(language, page)) for language in LANGUAGES))
+
+
+@each_pair
+def test_formulas_agree(page):
+    def formulas(language):
+        return ["".join(re.sub(r"\\text\{[^}]*\}", "", formula).split()) for formula in FORMULA.findall(pages.source(language, page))]
+
+    same("formula", page, *map(formulas, LANGUAGES))
+
+
+@each_pair
+def test_numbers_agree(page):
+    """The same measured numbers stand in both languages; a sentence may order them otherwise."""
+    chinese, english = (sorted(pages.NUMBER.findall(pages.source(language, page))) for language in LANGUAGES)
+    same("number", page, chinese, english)
+
+
+@each_page
+def test_page_is_described(language, page):
+    front = pages.FRONT_MATTER.match(pages.source(language, page))
+    description = yaml.safe_load(front[0].strip("-\n")).get("description", "") if front else ""
+    assert 20 <= len(description) <= 200, f"docs/{language}/{page}.md: its front matter needs a `description` of 20 to 200 characters"

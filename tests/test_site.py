@@ -1,0 +1,408 @@
+"""What a reader gets: the built site, and what a real browser makes of it."""
+
+import contextlib
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+from urllib.parse import urljoin, urlsplit
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from playwright.sync_api import expect, sync_playwright
+
+from tooling import pages
+from tooling.lessons import LANGUAGES, ROOT, SNIPPETS, page_names, sections
+
+PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
+LESSONS = [(language, page) for language, page in PAGES if (SNIPPETS / f"{page}.py").is_file()]
+
+
+def address(language: str, page: str) -> str:
+    """Return where a page lies in the site, such as `en/models/cnn/`."""
+    prefix = "" if language == "zh" else f"{language}/"
+    folder = page.removesuffix("index").rstrip("/")
+    return f"{prefix}{folder}/" if folder else prefix
+
+
+def notebook_address(language: str, page: str) -> str:
+    """Return where the notebook of a lesson lies in the site."""
+    return f"{address(language, page)}notebook/"
+
+
+ADDRESSES = {language: [address(*place) for place in PAGES if place[0] == language] for language in LANGUAGES}
+NOTEBOOKS = {language: [notebook_address(*place) for place in LESSONS if place[0] == language] for language in LANGUAGES}
+ALL = [place for language in LANGUAGES for place in ADDRESSES[language] + NOTEBOOKS[language]]
+
+each_address = pytest.mark.parametrize("place", ALL, ids=lambda place: f"/{place}")
+each_lesson = pytest.mark.parametrize(("language", "page"), LESSONS)
+
+
+# --- the site, and the browser that reads it
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serve files without a word."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Build the site, serve it below a folder as GitHub Pages does; yield its `folder` and `url`."""
+    root = tmp_path_factory.mktemp("served")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root))
+    url = f"http://127.0.0.1:{server.server_port}/lessons/"
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(root / "lessons")],
+        cwd=ROOT, env=os.environ | {"SITE_URL": url}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    warnings = [line for line in built.stdout.splitlines() if line.startswith("WARNING")]
+    if built.returncode or warnings:
+        server.server_close()
+        pytest.fail(f"`mkdocs build --strict` ended with {built.returncode}:\n" + ("\n".join(warnings) or built.stdout[-3000:]), pytrace=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield SimpleNamespace(folder=root / "lessons", url=url)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium that finds no host but this machine; $BROWSER_PATH names another one."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.fail(
+            f"none of {', '.join(names)} is installed; install one (Debian: `apt-get install chromium`), "
+            "or name a Chromium with BROWSER_PATH=/path/to/it", pytrace=False,
+        )
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    switches += ["--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=switches)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def reading(browser, site, **options):
+    """Open a tab; fail at its end if the console complained, a file was missing or another host was asked."""
+    context = browser.new_context(**{"color_scheme": "light", "viewport": {"width": 1280, "height": 900}} | options)
+    complaints = []
+
+    def request(asked):  # the browser itself lets none of these out, see its switches
+        if not asked.url.startswith((site.url, "data:", "blob:")):
+            complaints.append(f"asked for {asked.url}")
+
+    def response(answer):
+        if answer.status >= 400:
+            complaints.append(f"{answer.status} for {answer.url}")
+
+    def console(message):
+        if message.type in ("error", "warning"):
+            complaints.append(f"console: {message.text}")
+
+    context.on("request", request)
+    context.on("response", response)
+    context.on("console", console)
+    context.on("weberror", lambda error: complaints.append(f"script: {error.error}"))
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+def open_page(tab, site, place: str):
+    """Go to a page of the site."""
+    answer = tab.goto(site.url + place)
+    assert answer.status == 200, f"/{place} is not there"
+
+
+@functools.cache
+def html_of(file) -> BeautifulSoup:
+    """Return a built page, taken apart."""
+    return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture
+def html(site):
+    """A function that returns the built page at an address of the site."""
+    return lambda place: html_of(site.folder / place / "index.html")
+
+
+# --- the files of the site
+
+
+def test_the_site_holds_the_pages_and_the_notebooks_and_no_others(site):
+    built = {path.parent.relative_to(site.folder).as_posix() for path in site.folder.rglob("index.html")}
+    assert built == {place.rstrip("/") or "." for place in ALL}
+
+
+@each_address
+def test_a_page_describes_itself(html, place):
+    page = html(place)
+    description = page.find("meta", attrs={"name": "description"})
+    assert description is not None and len(description["content"]) > 20, f"/{place}: write a `description:` in its front matter"
+    assert len(page.find_all("h1")) == 1
+    assert page.html["lang"] == ("en" if place.startswith("en/") else "zh")
+    assert page.select_one("title").get_text(strip=True)
+
+
+@each_address
+def test_nothing_is_left_of_the_authors_notation(html, place):
+    shown = html(place).find_all(string=True)
+    text = "\n".join(piece for piece in shown if not piece.find_parent(["pre", "code", "math", "script"]))
+    for mark in ("[[ ", "--8<--", "{ .", "{#", '"nbformat"', "PLACEHOLDER"):
+        assert mark not in text, f"/{place} shows `{mark}`"
+
+
+@each_address
+def test_a_page_names_no_file_on_another_host(site, html, place):
+    page = html(place)
+    sources = [node["src"] for node in page.select("[src]")]
+    sources += [node["srcset"] for node in page.select("[srcset]")]
+    sources += [node["href"] for node in page.select("link[href]") if node["rel"] != ["canonical"]]
+    for source in sources:
+        url = urljoin(site.url + place, source)
+        assert url.startswith((site.url, "data:")), f"/{place} loads {source}"
+    assert page.find("link", rel="canonical")["href"] == site.url + place
+
+
+def test_no_style_names_a_file_on_another_host(site):
+    styles = list(site.folder.rglob("*.css"))
+    assert styles
+    for style in styles:
+        for source in re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""", style.read_text(encoding="utf-8")):
+            pytest.fail(f"{style.relative_to(site.folder)} loads {source}")
+
+
+@each_address
+def test_the_style_of_formulas_comes_with_formulas_only(html, place):
+    page = html(place)
+    linked = bool(page.select('link[href$="assets/katex/katex.css"]'))
+    assert linked == bool(page.select(".katex"))
+
+
+@each_address
+def test_the_search_dialog_has_a_name(html, place):
+    (dialog,) = html(place).select('[data-md-component="search"][role="dialog"]')
+    assert dialog.get("aria-label") == ("Search" if place.startswith("en/") else "搜索")
+
+
+@each_lesson
+def test_the_downloads_of_a_lesson(site, html, language, page):
+    place = address(language, page)
+    links = [link["href"] for link in html(place).select(".lesson-bar a[download]")]
+    program, notebook = (urlopen(urljoin(site.url + place, link)).read() for link in links)
+    assert program == (SNIPPETS / f"{page}.py").read_bytes()
+    book = nbformat.reads(notebook.decode(), as_version=4)
+    nbformat.validate(book)
+    assert any(cell.outputs for cell in book.cells if cell.cell_type == "code"), "no cell of the notebook has an output"
+
+
+@each_lesson
+def test_a_lesson_says_how_its_program_last_ran(html, language, page):
+    bar = html(address(language, page)).select_one(".lesson-bar").get_text()
+    assert re.search(r"20\d\d-\d\d-\d\d", bar) and "PyTorch 2" in bar
+
+
+@each_lesson
+def test_a_notebook_page_is_light_and_highlighted(site, html, language, page):
+    place = notebook_address(language, page)
+    book, lesson = html(place), html(address(language, page))
+    assert sum(len(style.get_text()) for style in book.select("style")) < 20_000
+    own = [script for script in book.select("article script")]
+    assert not own, f"the notebook brings scripts: {own}"
+    blocks = book.select(".jp-InputArea .highlight pre > code")
+    assert len(blocks) == sum(len(shown) for shown in pages.programs(language, page).values())
+    for block in blocks:
+        assert block.select("span[class]"), f"not highlighted: {block.get_text()[:60]}"
+    assert book.select(".jp-OutputArea-output pre"), "no output shows"
+    ids = [heading["id"] for heading in lesson.select("article :is(h2, h3, h4)")]
+    assert [heading["id"] for heading in book.select("article :is(h2, h3, h4)")] == ids
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_search_index_holds_the_pages_of_its_language(site, language):
+    index = json.loads((site.folder / address(language, "index") / "search" / "search_index.json").read_text(encoding="utf-8"))
+    prefix = address(language, "index")
+    assert {prefix + entry["location"].partition("#")[0] for entry in index["docs"]} == set(ADDRESSES[language])
+
+
+# --- in the browser
+
+
+@each_address
+def test_a_page_loads_without_a_complaint(site, browser, place):
+    with reading(browser, site) as tab:
+        open_page(tab, site, place)
+        tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        tab.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+        tab.wait_for_load_state("networkidle")
+        assert not tab.locator("article img").evaluate_all("images => images.filter(image => !image.naturalWidth).length")
+
+
+def test_complaints_are_noticed(site, browser):
+    with pytest.raises(AssertionError) as failure, reading(browser, site) as tab:
+        open_page(tab, site, "")
+        tab.evaluate("""async () => {
+            console.warn('a warning'); setTimeout(() => { throw new Error('a mistake') });
+            await fetch('missing.js'); await fetch('https://example.com/').catch(() => 0);
+        }""")
+        tab.wait_for_timeout(100)
+    for complaint in ("console: a warning", "script: ", "404 for", "asked for https://example.com/"):
+        assert complaint in str(failure.value)
+
+
+def switch_language(tab, language: str):
+    """Choose a language as a reader does."""
+    tab.locator(".md-header .md-select").hover()
+    tab.locator(f".md-header .md-select__link[hreflang={language}]").click()
+    expect(tab.locator("html")).to_have_attribute("lang", language)
+
+
+@pytest.mark.parametrize(
+    ("chinese", "english"), list(zip(ADDRESSES["zh"] + NOTEBOOKS["zh"], ADDRESSES["en"] + NOTEBOOKS["en"])), ids=lambda place: f"/{place}"
+)
+def test_the_language_switch_stays_on_the_page(site, browser, chinese, english):
+    with reading(browser, site) as tab:
+        open_page(tab, site, chinese)
+        switch_language(tab, "en")
+        assert tab.url == site.url + english
+        switch_language(tab, "zh")
+        assert tab.url == site.url + chinese
+
+
+@each_lesson
+@pytest.mark.parametrize("kind", ["lesson", "notebook"])
+def test_the_copy_button_copies_the_code(site, browser, kind, language, page):
+    code = program_sections(language, page)
+    place = address(language, page) if kind == "lesson" else notebook_address(language, page)
+    with reading(browser, site, permissions=["clipboard-read", "clipboard-write"]) as tab:
+        open_page(tab, site, place)
+        tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        expect(tab.locator("button[data-md-type=copy]").first).to_be_attached()
+        blocks = tab.locator("article .highlight" if kind == "lesson" else "article .jp-InputArea .highlight")
+        copied = []
+        for number in range(blocks.count()):
+            tab.evaluate("navigator.clipboard.writeText('nothing')")
+            blocks.nth(number).locator("button[data-md-type=copy]").click()
+            copied.append(tab.evaluate("navigator.clipboard.readText()"))
+            shown = blocks.nth(number).locator("code").text_content()
+            assert copied[-1] == shown.strip("\n"), f"/{place}: the button copies something else than block {number + 1} shows"
+        assert [text for text in copied if text in code] == code
+
+
+def program_sections(language: str, page: str) -> list[str]:
+    """Return the code of each section that a page includes, in order."""
+    found = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
+    return [sections(file.removesuffix(".py"))[section] for file, section in found if file.endswith(".py")]
+
+
+def search(tab, words: str) -> list[str]:
+    """Type into the search box; return where the results lead."""
+    tab.keyboard.press("Escape")
+    box = tab.locator("input[data-md-component=search-query]")
+    box.click()
+    box.fill("")
+    box.press_sequentially(words)
+    box.press("Shift")  # the theme waits for a key to rise, as one does when an input method ends
+    links = tab.locator("a.md-search-result__link")
+    expect(links.first, f"no result for {words}").to_be_visible()
+    return links.evaluate_all("links => links.map(link => link.href)")
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh", "卷积"), ("zh", "softmax"), ("en", "convolution"), ("en", "softmax")])
+def test_search_finds_the_pages_of_its_language(site, browser, language, words):
+    with reading(browser, site) as tab:
+        open_page(tab, site, address(language, "index"))
+        found = search(tab, words)
+        for link in found:
+            place = link.removeprefix(site.url).partition("?")[0].partition("#")[0]
+            assert place in ADDRESSES[language], f"a reader of {language} who looks for {words} is sent to {link}"
+        assert any("models/cnn/" in link for link in found)
+        marked = tab.locator(".md-search-result__list mark").all_text_contents()
+        assert words in [mark.lower()[: len(words)] for mark in marked]
+        tab.locator("a.md-search-result__link").first.click()
+        tab.wait_for_url(found[0])
+        tab.wait_for_load_state("networkidle")
+        expect(tab.locator("article h1")).to_be_visible()
+        target = urlsplit(found[0]).fragment
+        assert not target or tab.locator(f"[id='{target}']").count() == 1
+
+
+@pytest.mark.parametrize("words", ["softmax", "softmax回归", "回归", "dropout", "神经网络"])
+def test_search_finds_latin_words_beside_chinese_ones(site, browser, words):
+    # as the index holds it: jieba has set marks around the Chinese words, and only there
+    text = "用\u200bsoftmax\u200b回归\u200b做\u200b分类（dropout），\u200b卷积\u200b神经网络\u200b。"
+
+    def with_probe(route):
+        index = json.loads((site.folder / "search" / "search_index.json").read_text(encoding="utf-8"))
+        index["docs"] = [{"location": "probe/", "title": "probe", "text": f"<p>{text}</p>"}]
+        route.fulfill(json=index)
+
+    with reading(browser, site) as tab:
+        tab.route("**/search_index.json", with_probe)
+        open_page(tab, site, "")
+        assert [urlsplit(link).path for link in search(tab, words)] == ["/lessons/probe/"]
+
+
+@each_lesson
+def test_a_lesson_reads_without_javascript(site, browser, language, page):
+    with reading(browser, site, java_script_enabled=False) as tab:
+        for place in (address(language, page), notebook_address(language, page)):
+            open_page(tab, site, place)
+            for part in ("article h1", "article h2", "article p", "article .highlight code span[class]", ".katex .mord", "figure svg"):
+                box = tab.locator(part).locator("visible=true").first.bounding_box(timeout=5000)
+                assert box["width"] > 1 and box["height"] > 1, f"/{place}: {part} has no size"
+            assert "$" not in tab.locator("article").evaluate(
+                "article => { article.querySelectorAll('pre, code, annotation').forEach(part => part.remove()); return article.innerText }"
+            ), f"/{place} shows an unset formula"
+            family = tab.locator(".katex .mord.mathnormal").first.evaluate("symbol => getComputedStyle(symbol).fontFamily")
+            assert "KaTeX_Math" in family, f"/{place}: formulas lack their style"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@each_address
+def test_a_narrow_screen_does_not_scroll_sideways(site, browser, place, scheme):
+    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
+    with reading(browser, site, **phone) as tab:
+        open_page(tab, site, place)
+        tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        width = tab.evaluate("document.documentElement.scrollWidth")
+        wide = tab.evaluate(
+            "[...document.querySelectorAll('article *')].filter(part => part.getBoundingClientRect().right > 391)"
+            ".map(part => part.outerHTML.slice(0, 100)).slice(0, 3)"
+        )
+        assert width <= 390, f"/{place} is {width} pixels wide; perhaps because of {wide}"
+        assert tab.evaluate("document.body.dataset.mdColorScheme") == {"light": "default", "dark": "slate"}[scheme]
+
+
+def lightness(color: str) -> float:
+    """Return how light a computed color is, from 0 to 1."""
+    red, green, blue = (float(number) for number in re.findall(r"[\d.]+", color)[:3])
+    return (red + green + blue) / 765
+
+
+@each_lesson
+def test_figures_follow_the_color_scheme(site, browser, language, page):
+    for place in (address(language, page), notebook_address(language, page)):
+        fill = {}
+        for scheme in ("light", "dark"):
+            with reading(browser, site, color_scheme=scheme) as tab:
+                open_page(tab, site, place)
+                fill[scheme] = tab.locator("figure svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
+        assert fill["light"], f"/{place} has no figure with text"
+        for light, dark in zip(fill["light"], fill["dark"]):
+            assert lightness(light) < 0.5 < lightness(dark), f"/{place}: the text of a figure is {light} on light, {dark} on dark"
