@@ -211,7 +211,10 @@ def test_formulas_agree(page):
 @each_pair
 def test_numbers_agree(page):
     """The same measured numbers stand in both languages; a sentence may order them otherwise."""
-    chinese, english = (sorted(pages.NUMBER.findall(pages.source(language, page))) for language in LANGUAGES)
+    def numbers(language):  # a list is joined by the comma of its language
+        return sorted(number.replace("、", ", ") for number in pages.NUMBER.findall(pages.source(language, page)))
+
+    chinese, english = map(numbers, LANGUAGES)
     same("number", page, chinese, english)
 
 

@@ -295,7 +295,7 @@ SEARCH = {
     },
     "en": {
         "separator": r"[\s\u200b\-_,:!=\[\]()\"/`]+|\.(?!\d)",
-        "pipeline": ["stemmer"],
+        "pipeline": ["stopWordFilter"],
     },
 }
 
