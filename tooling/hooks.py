@@ -22,7 +22,7 @@ from mkdocs.utils import get_relative_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tooling import figures, katex, pages  # noqa: E402
+from tooling import figures, glossary, katex, pages  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, run_record  # noqa: E402
 from tooling.notebooks import notebook  # noqa: E402
 
@@ -122,7 +122,7 @@ def on_page_markdown(markdown, page, config, files):
         return None
     language, name = language_of(config), name_of(page)
     try:
-        text = pages.as_read(language, name)
+        text = pages.as_read(language, name).replace("<!-- glossary -->", glossary.table(language))
         if name in lessons(language):
             title, _, rest = text.lstrip("\n").partition("\n")
             text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"
@@ -160,11 +160,13 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">(?:\\\((.*?)\\\)|\\\[(.*?)
 
 
 def on_page_content(content, page, config, files):
-    """Set the mathematics and draw the figures."""
+    """Explain terms where they are first used, set the mathematics and draw the figures."""
     where = f"docs/{page.file.src_uri}"
     try:
         if is_notebook(page):
             return notebook_content(content, page, config)
+        if name_of(page) != "glossary":  # that page explains every term already
+            content = glossary.mark(content, language_of(config))
         formulas = 0
 
         def formula(match: re.Match) -> str:

@@ -1,0 +1,149 @@
+# --8<-- [start:setup]
+"""Optimizers: SGD, momentum, Adam and AdamW written out and compared."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+RATES = [10 ** (exponent / 2) for exponent in range(-8, 2)]  # 0.0001 to 3.2
+
+
+def load_data() -> list[Tensor]:
+    """Return pixels (count, 64) and labels: 1,078 train, 359 choose, 360 test."""
+    digits = load_digits()
+    images = torch.tensor(digits.data, dtype=torch.float32) / 16
+    labels = torch.tensor(digits.target)
+    rows = np.arange(len(labels))
+    rest, test = train_test_split(rows, test_size=360, stratify=labels, random_state=0)
+    train, check = train_test_split(
+        rest, test_size=359, stratify=labels[rest], random_state=0
+    )
+    return [part[rows] for rows in (train, check, test) for part in (images, labels)]
+# --8<-- [end:setup]
+
+
+# --8<-- [start:rules]
+def sgd(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
+    """Stochastic gradient descent: Robbins and Monro, 1951."""
+    weight -= rate * gradient
+
+
+def momentum(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
+    """Keep nine tenths of the last step's direction: Polyak, 1964."""
+    memory["velocity"] = 0.9 * memory.get("velocity", 0) + gradient
+    weight -= rate * memory["velocity"]
+
+
+def adam(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
+    """Divide the mean gradient by its typical size: Kingma and Ba, 2015."""
+    step = memory["step"] = memory.get("step", 0) + 1
+    memory["mean"] = 0.9 * memory.get("mean", 0) + 0.1 * gradient
+    memory["square"] = 0.999 * memory.get("square", 0) + 0.001 * gradient**2
+    mean = memory["mean"] / (1 - 0.9**step)  # both averages began at 0: make up for it
+    square = memory["square"] / (1 - 0.999**step)
+    weight -= rate * mean / (square.sqrt() + 1e-8)
+
+
+def adamw(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
+    """Shrink the weight apart from the gradient: Loshchilov and Hutter, 2019."""
+    weight *= 1 - rate * 0.01
+    adam(weight, gradient, memory, rate)
+
+
+RULES = {"SGD": sgd, "momentum": momentum, "Adam": adam, "AdamW": adamw}
+# --8<-- [end:rules]
+
+
+# --8<-- [start:train]
+def train(
+    rule: Callable, rate: float, images: Tensor, labels: Tensor, seed: int, epochs: int
+) -> nn.Module:
+    """Train a small network on (count, 64) in batches of 64, always as many epochs."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    memories = [{} for _ in model.parameters()]
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(images)).split(64):
+            model.zero_grad()
+            F.cross_entropy(model(images[chosen]), labels[chosen]).backward()
+            with torch.no_grad():
+                for weight, memory in zip(model.parameters(), memories):
+                    rule(weight, weight.grad, memory, rate)
+    return model
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the accuracy on (count, 64)."""
+    return (model(images).argmax(1) == labels).float().mean().item()
+# --8<-- [end:train]
+
+
+# --8<-- [start:figure]
+def draw(scores: dict[str, list[float]], baseline: float, file: Path) -> None:
+    """Draw the validation accuracy of each rule against the learning rate."""
+    figure, axes = plt.subplots(figsize=(6, 3.2))
+    colors = ("#8e6cc0", "#e07b39", "#3d85c6", "#4f9d4f")
+    styles = ("-", "-", "-", ":")
+    for (name, values), color, style in zip(scores.items(), colors, styles):
+        axes.plot(RATES, [100 * value for value in values], style, marker="o",
+                  markersize=4, color=color, label=name)
+    axes.axhline(100 * baseline, color="gray", linewidth=1, linestyle="--")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, %")
+    axes.legend(frameon=False)
+    figure.savefig(file)
+    plt.close(figure)
+# --8<-- [end:figure]
+
+
+# --8<-- [start:main]
+def main(out: Path, epochs: int = 10, seeds: int = 5) -> dict:
+    """Choose a rate for each rule, test it; write the results, return them."""
+    images, labels, check, check_labels, test, test_labels = load_data()
+    linear = LogisticRegression(max_iter=1000).fit(images, labels)
+    baseline = linear.score(check, check_labels)
+    metrics = {"epochs": epochs, "linear": linear.score(test, test_labels)}
+    scores = {}
+    for name, rule in RULES.items():
+        scores[name] = [  # of three seeds that are not used again
+            np.mean([
+                evaluate(
+                    train(rule, rate, images, labels, seed, epochs), check, check_labels
+                ) for seed in (100, 101, 102)
+            ]) for rate in RATES
+        ]
+        best = RATES[int(np.argmax(scores[name]))]
+        results = [
+            evaluate(train(rule, best, images, labels, seed, epochs), test, test_labels)
+            for seed in range(seeds)
+        ]
+        good = [score >= max(scores[name]) - 0.01 for score in scores[name]]
+        value = metrics[name] = {
+            "rate": best, "mean": float(np.mean(results)),
+            "spread": float(np.std(results, ddof=1)), "good_rates": int(sum(good)),
+        }
+        print(f"{name:9} best rate {best:<7.2g} test {value['mean']:.3f} ± "
+              f"{value['spread']:.3f}; {sum(good)} of {len(RATES)} rates are as good")
+    print(f"linear    test {metrics['linear']:.3f}")
+    out.mkdir(parents=True, exist_ok=True)
+    draw(scores, baseline, out / "rates.svg")
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("optimizers-results"))
+    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
+# --8<-- [end:main]

@@ -1,0 +1,168 @@
+# --8<-- [start:setup]
+"""Quantization: what weights of few bits save in memory and cost in accuracy."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+BITS = (8, 6, 5, 4, 3, 2)
+
+
+def load_data(seed: int = 0) -> list[Tensor]:
+    """Return pixels, (count, 64), and labels: 1,257 digits to train, 540 to test."""
+    digits = load_digits()
+    split = train_test_split(
+        digits.data / 16, digits.target, test_size=0.3,
+        stratify=digits.target, random_state=seed,
+    )
+    images, test, labels, test_labels = map(torch.tensor, split)
+    return [images.float(), labels, test.float(), test_labels]
+# --8<-- [end:setup]
+
+
+# --8<-- [start:train]
+def train(images: Tensor, labels: Tensor, seed: int, epochs: int) -> nn.Sequential:
+    """Train a network of 64, 128, 128 and 10 units on (count, 64)."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(),
+        nn.Linear(128, 10),
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(images)).split(64):
+            optimizer.zero_grad()
+            F.cross_entropy(model(images[chosen]), labels[chosen]).backward()
+            optimizer.step()
+    return model
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the accuracy on (count, 64)."""
+    return (model(images).argmax(1) == labels).float().mean().item()
+# --8<-- [end:train]
+
+
+# --8<-- [start:quantize]
+def quantize(weight: Tensor, bits: int, by_row: bool) -> tuple[Tensor, Tensor]:
+    """Return whole numbers, (rows, columns), and the scale that turns them back.
+
+    The numbers lie from -m to m with m = 2 ** (bits - 1) - 1. One scale serves the
+    whole matrix, shape (1, 1), or one each row, shape (rows, 1).
+    """
+    largest = weight.abs().amax(dim=1, keepdim=True) if by_row else weight.abs().max()
+    scale = (largest.reshape(-1, 1) / (2 ** (bits - 1) - 1)).clamp(min=1e-12)
+    return (weight / scale).round().to(torch.int8), scale
+
+
+def pack(numbers: Tensor, bits: int) -> np.ndarray:
+    """Write whole numbers, (rows, columns), into bytes without gaps."""
+    shifted = numbers.flatten().to(torch.int16) + 2 ** (bits - 1)  # none below 0
+    shifted = shifted.to(torch.uint8).numpy()
+    digits = np.unpackbits(shifted[:, None], axis=1)[:, 8 - bits:]  # (count, bits)
+    return np.packbits(digits)
+
+
+def unpack(stored: np.ndarray, bits: int, shape: torch.Size) -> Tensor:
+    """Return the whole numbers, of the given shape, that `pack` wrote."""
+    digits = np.unpackbits(stored, count=shape.numel() * bits).reshape(-1, bits)
+    padded = np.pad(digits, ((0, 0), (8 - bits, 0)))  # (count, 8)
+    numbers = torch.from_numpy(np.packbits(padded, axis=1)).to(torch.int16)
+    return (numbers - 2 ** (bits - 1)).reshape(shape)
+# --8<-- [end:quantize]
+
+
+# --8<-- [start:compress]
+def compress(
+    model: nn.Sequential, bits: int, by_row: bool
+) -> tuple[nn.Sequential, int]:
+    """Return a copy that runs on the restored weights, and the bytes they took.
+
+    Biases stay as they are, with 4 bytes each, like the scales.
+    """
+    copy = nn.Sequential(*[
+        nn.Linear(layer.in_features, layer.out_features)
+        if isinstance(layer, nn.Linear) else nn.ReLU() for layer in model
+    ])
+    copy.load_state_dict(model.state_dict())
+    size = 0
+    for layer in copy:
+        if isinstance(layer, nn.Linear):
+            numbers, scale = quantize(layer.weight.detach(), bits, by_row)
+            stored = pack(numbers, bits)
+            layer.weight.data = unpack(stored, bits, numbers.shape) * scale
+            size += stored.nbytes + 4 * (scale.numel() + layer.bias.numel())
+    return copy, size
+# --8<-- [end:compress]
+
+
+# --8<-- [start:figure]
+def draw(metrics: dict, file: Path) -> None:
+    """Draw the accuracy against the bits of a weight."""
+    figure, axes = plt.subplots(figsize=(6, 3))
+    colors = {"one scale a matrix": "#e07b39", "one scale a row": "#3d85c6"}
+    for name, color in colors.items():
+        values = [metrics[name][f"bits_{bits}"] for bits in BITS]
+        means = [100 * value["mean"] for value in values]
+        spreads = [100 * value["spread"] for value in values]
+        axes.errorbar(
+            BITS, means, spreads, color=color, marker="o", capsize=3, label=name
+        )
+    full = 100 * metrics["full"]["mean"]
+    axes.axhline(full, color="gray", linewidth=1, linestyle="--")
+    axes.set(xlabel="bits of a weight", ylabel="test accuracy, %", xticks=BITS)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(file)
+    plt.close(figure)
+# --8<-- [end:figure]
+
+
+# --8<-- [start:main]
+def main(out: Path, seeds: int = 5, epochs: int = 30) -> dict:
+    """Train, then quantize in all ways; write the results into `out`, return them."""
+    images, labels, test, test_labels = load_data()
+    linear = LogisticRegression(max_iter=1000).fit(images, labels)
+    models = [train(images, labels, seed, epochs) for seed in range(seeds)]
+    full = [evaluate(model, test, test_labels) for model in models]
+    metrics = {
+        "linear": linear.score(test, test_labels),
+        "full": {
+            "bytes": 4 * sum(weight.numel() for weight in models[0].parameters()),
+            "mean": float(np.mean(full)), "spread": float(np.std(full, ddof=1)),
+        },
+    }
+    print(f"linear model, 32 bits: {metrics['linear']:.3f}")
+    print(f"network, 32 bits: {metrics['full']['bytes']:,} bytes, {np.mean(full):.3f}")
+    for name, by_row in (("one scale a matrix", False), ("one scale a row", True)):
+        metrics[name] = {}
+        for bits in BITS:
+            small = [compress(model, bits, by_row) for model in models]
+            scores = [evaluate(model, test, test_labels) for model, _ in small]
+            metrics[name][f"bits_{bits}"] = {
+                "bytes": small[0][1], "mean": float(np.mean(scores)),
+                "spread": float(np.std(scores, ddof=1)),
+            }
+            print(f"{name}, {bits} bits: {small[0][1]:6,} bytes, "
+                  f"{np.mean(scores):.3f} ± {np.std(scores, ddof=1):.3f}")
+    out.mkdir(parents=True, exist_ok=True)
+    draw(metrics, out / "quantization.svg")
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("quantization-results"))
+    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
+# --8<-- [end:main]

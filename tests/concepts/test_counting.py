@@ -1,0 +1,110 @@
+"""What the program counts agrees with counting by hand, and with published totals."""
+
+import json
+import math
+
+import pytest
+import torch
+from conftest import load_snippet
+from model_checks import check_model
+
+counting = load_snippet("concepts/counting")
+
+
+def test_models_pass_what_every_model_must():
+    torch.manual_seed(0)
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7])
+    check_model(counting.ConvNet, torch.randn(8, 3, 32, 32), labels, 10)
+    tokens = torch.arange(8)[:, None].expand(8, 6) * 10 + torch.arange(6)
+    check_model(counting.LSTMClassifier, tokens, labels, 10)
+
+
+def test_multiply_adds_of_the_cnn_are_those_of_its_layers():
+    with torch.device("meta"):
+        forward, step = counting.multiply_adds(counting.ConvNet(), torch.zeros(1, 3, 32, 32))
+    first = 32 * 32 * 32 * 27
+    assert forward == first + 64 * 16 * 16 * 288 + 4096 * 128 + 128 * 10
+    assert step == 3 * forward - first  # nobody asks for the gradient of the image
+
+
+@pytest.mark.parametrize("time", [1, 7])
+def test_multiply_adds_of_the_lstm_are_those_of_its_gates(time):
+    with torch.device("meta"):
+        forward, _ = counting.multiply_adds(counting.LSTMClassifier(), torch.zeros(1, time).long())
+    assert forward == time * 4 * 256 * (100 + 256 + 256 + 256) + 256 * 10
+
+
+def test_multiply_adds_of_attention_grow_with_the_square_of_the_length():
+    def forward(time):
+        with torch.device("meta"):
+            model = counting.LanguageModel(50, 64, 32, 3, 4)
+            return counting.multiply_adds(model, torch.zeros(1, time).long())[0]
+
+    for time in (4, 64):
+        assert forward(time) == 3 * (12 * 32**2 * time + 2 * time**2 * 32) + time * 32 * 50
+
+
+def test_gpt2_has_as_many_parameters_as_published():
+    with torch.device("meta"):
+        model = counting.LanguageModel(50257, 1024, 1600, 48, 25)
+    assert counting.parameters(model) == 1_557_611_200
+
+
+def test_language_model_does_not_see_the_future():
+    torch.manual_seed(0)
+    model = counting.LanguageModel(11, 8, 16, 2, 2).eval()
+    tokens = torch.randint(11, (2, 8))
+    other = tokens.clone()
+    other[:, 5:] = (other[:, 5:] + 1) % 11
+    before, after = model(tokens), model(other)
+    torch.testing.assert_close(before[:, :5], after[:, :5])
+    assert (before[:, 5:] - after[:, 5:]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_memory_of_a_linear_layer(mixed):
+    held = counting.memory(torch.nn.Linear(100, 50), torch.randn(8, 100), mixed)
+    numbers, width = 50 * 101, 2 if mixed else 4
+    assert held["weights"] == held["gradients"] == width * numbers
+    steps = 2 * 4  # Adam counts the steps of each of both tensors
+    assert held["optimizer"] == (12 if mixed else 8) * numbers + steps
+    assert width * 8 * 100 <= held["activations"] <= 8 * (width * 100 + 10 * 50)
+
+
+def test_activations_grow_with_the_batch_and_weights_do_not():
+    small, large = (counting.memory(counting.ConvNet(), torch.zeros(size, 3, 32, 32)) for size in (4, 8))
+    assert large["activations"] > 1.9 * small["activations"]
+    assert large["weights"] == small["weights"]
+
+
+def test_translator_reads_both_sides():
+    torch.manual_seed(0)
+    model = counting.Translator().eval()
+    pairs = torch.randint(200, (3, 2, 5))
+    assert model(pairs).shape == (3, 5, 200)
+    for side in (0, 1):
+        other = pairs.clone()
+        other[0, side] = (other[0, side] + 1) % 200
+        changed = (model(pairs) - model(other)).abs().amax((1, 2))
+        assert changed[0] > 1e-3 and changed[1:].max() < 1e-5
+
+
+def test_rules_reproduce_what_the_papers_state():
+    gpt3, llama3 = (counting.rules(counting.PUBLISHED[name]) for name in ("GPT-3", "Llama 3"))
+    assert math.isclose(gpt3["training"], 3.14e23, rel_tol=0.01)  # table D.1 of Brown et al.
+    assert math.isclose(llama3["training"], 3.8e25, rel_tol=0.01)  # Grattafiori et al.
+    assert "training" not in counting.rules(counting.PUBLISHED["GPT-2"])
+    for model in counting.PUBLISHED.values():
+        assert 0.85 < counting.rules(model)["share"] < 1.1
+
+
+def test_main_writes_its_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(counting, "WIDTHS", (64, 128))
+    monkeypatch.setattr(counting, "CONTEXTS", (128, 1024))
+    metrics = counting.main(tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"scale.svg", "rule.svg"}
+    for found in metrics["lessons"].values():
+        assert found["memory_per_parameter"] == pytest.approx(16, rel=0.001)
+        assert found["mixed_per_parameter"] == pytest.approx(16, rel=0.001)
+    assert metrics["misses"]["1024"]["64"] > metrics["misses"]["128"]["64"]

@@ -1,0 +1,50 @@
+"""The faults of the recurrent network's listing fail as the page says."""
+
+import torch
+from conftest import load_snippet
+
+last_step = load_snippet("errata/rnn_last_step")
+
+
+def make(kind):
+    """Return a network with weights from seed 0."""
+    torch.manual_seed(0)
+    return kind(input_size=8, hidden_size=16, layers=2, classes=8).eval()
+
+
+def test_listing_answers_otherwise_in_a_padded_batch_and_says_nothing():
+    x, lengths, _ = last_step.batch(20, 30)
+    model = make(last_step.RNN)
+    together = model(x)
+    assert together.isfinite().all()
+    for row, length in enumerate(lengths):
+        alone = model(x[row : row + 1, :length])
+        same = torch.allclose(together[row], alone[0], atol=1e-5)
+        assert same == (length == x.shape[1]), "only the longest sequence is answered as if alone"
+
+
+def test_repairs_agree_and_padding_changes_nothing():
+    x, lengths, _ = last_step.batch(20, 30)
+    valid, packed = make(last_step.LastValid), make(last_step.Packed)
+    torch.testing.assert_close(valid(x, lengths), packed(x, lengths), rtol=1e-5, atol=1e-5)
+    longer = torch.cat([x, torch.zeros(20, 25, 8)], dim=1)
+    for model in (valid, packed):
+        torch.testing.assert_close(model(longer, lengths), model(x, lengths), rtol=1e-5, atol=1e-5)
+        alone = torch.cat([model(x[row : row + 1, :length], lengths[row : row + 1]) for row, length in enumerate(lengths)])
+        torch.testing.assert_close(model(x, lengths), alone, rtol=1e-5, atol=1e-5)
+
+
+def test_answer_is_the_last_symbol():
+    x, lengths, y = last_step.batch(50, 12)
+    assert x.shape == (50, int(lengths.max()), 8)
+    for row, length, answer in zip(x, lengths, y):
+        assert row[length - 1].argmax() == answer
+        assert row[:length].sum() == length and row[length:].sum() == 0
+
+
+def test_damage(capsys):
+    found = last_step.main()
+    assert found["RNN"]["batch"] < 0.5 and found["RNN"]["changed"] > 0.1
+    for kind in ("LastValid", "Packed"):
+        assert found[kind]["batch"] > 0.95 and found[kind]["changed"] == 0
+    assert capsys.readouterr().out.count("\n") == 4

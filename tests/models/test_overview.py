@@ -1,0 +1,74 @@
+"""The task is as stated, the models are of one size, and each reaches as far as the page says."""
+
+import json
+
+import pytest
+import torch
+from conftest import load_snippet
+from model_checks import check_model
+
+overview = load_snippet("models/overview")
+each_model = pytest.mark.parametrize("name", list(overview.MODELS))
+
+
+@each_model
+def test_model_passes_what_every_model_must(name):
+    torch.manual_seed(0)
+    x = torch.stack([torch.randperm(16) for _ in range(8)])
+    check_model(overview.MODELS[name], x, torch.arange(8), overview.SYMBOLS)
+
+
+def test_models_are_of_one_size():
+    counts = [sum(p.numel() for p in make().parameters()) for make in overview.MODELS.values()]
+    assert max(counts) < 1.1 * min(counts)
+
+
+def test_the_answer_is_the_first_symbol():
+    x, y = overview.load_data(50, 9, torch.Generator().manual_seed(0))
+    assert x.shape == (50, 10) and torch.equal(x[:, 0], y)
+    assert set(y.tolist()) <= set(range(overview.SYMBOLS)) and len(set(y.tolist())) > 8
+    other, _ = overview.load_data(50, 9, torch.Generator().manual_seed(1))
+    assert not torch.equal(x, other)
+
+
+def depends_on_first(model, length):
+    """Return whether the answer at the last position depends on the first symbol."""
+    torch.manual_seed(0)
+    model.eval()
+    x = torch.randint(overview.SYMBOLS, (4, length))
+    other = x.clone()
+    other[:, 0] = (other[:, 0] + 1) % overview.SYMBOLS
+    with torch.no_grad():
+        return not torch.equal(model(x), model(other))
+
+
+@pytest.mark.parametrize("dilated", [False, True])
+def test_convolution_reaches_exactly_as_far_as_it_says(dilated):
+    torch.manual_seed(0)
+    model = overview.ConvNet(dilated=dilated)
+    assert model.reach() == (62 if dilated else 10)
+    assert depends_on_first(model, model.reach() + 1)
+    assert not depends_on_first(model, model.reach() + 2)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "LSTM, biased", "Transformer"])
+def test_recurrence_and_attention_see_the_whole_sequence(name):
+    torch.manual_seed(0)
+    assert depends_on_first(overview.MODELS[name](), 40)
+
+
+def test_a_short_distance_is_learned():
+    torch.manual_seed(0)
+    model = overview.ConvNet()
+    steps, _ = overview.train(model, distance=2, most=150)
+    assert steps < 150 and overview.evaluate(model, 2, seed=2) > 0.95
+    assert overview.evaluate(overview.ConvNet(), 2, seed=2) < 0.2
+
+
+def test_main_writes_its_results(tmp_path):
+    metrics = overview.main(tmp_path, distances=[2, 14], lengths=[16, 32], most=3, repeats=1)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"recall.svg", "time.svg"}
+    assert set(metrics["recall"]) == set(overview.MODELS)
+    assert metrics["recall"]["CNN"]["14"]["accuracy"] < 0.2  # out of its reach
+    assert set(metrics["step"]["LSTM"]) == {"16_seconds", "32_seconds"}

@@ -1,0 +1,220 @@
+"""The LSTM that tells languages by names, its data and its training."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from babel import Locale
+from conftest import load_snippet
+from model_checks import check_model
+from torch.nn.utils.rnn import pack_padded_sequence
+
+rnn = load_snippet("models/rnn")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return rnn.load_data()
+
+
+def padded(count=8, longest=9, symbols=20, seed=0):
+    """Return random sequences of 2 to `longest` symbols, padded, and their lengths."""
+    random_numbers = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(2, longest + 1, (count,), generator=random_numbers)
+    lengths[0] = longest
+    x = torch.randint(2, symbols, (count, longest), generator=random_numbers)
+    return x * (torch.arange(longest) < lengths[:, None]), lengths
+
+
+# --- the network
+
+
+def test_network():
+    x, _ = padded()
+    check_model(lambda: rnn.NameLSTM(20), x, torch.arange(8), classes=10)
+
+
+def test_network_is_the_one_of_the_article():
+    shapes = {name: tuple(parameter.shape) for name, parameter in rnn.NameLSTM(50).named_parameters() if "weight" in name}
+    assert shapes == {
+        "embed.weight": (50, 100), "output.weight": (10, 256),
+        "lstm.weight_ih_l0": (1024, 100), "lstm.weight_hh_l0": (1024, 256),
+        "lstm.weight_ih_l1": (1024, 256), "lstm.weight_hh_l1": (1024, 256),
+    }
+
+
+def test_padding_changes_nothing():
+    torch.manual_seed(0)
+    model = rnn.NameLSTM(20).eval()
+    x, _ = padded()
+    longer = torch.cat([x, torch.zeros(len(x), 30, dtype=torch.long)], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(model(longer), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_last_valid_step_is_that_of_packed_sequences():
+    torch.manual_seed(0)
+    model = rnn.NameLSTM(20).eval()
+    x, lengths = padded()
+    packed = pack_padded_sequence(model.embed(x), lengths, batch_first=True, enforce_sorted=False)
+    with torch.no_grad():
+        _, (hidden, _) = model.lstm(packed)
+        torch.testing.assert_close(model(x), model.output(hidden[-1]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_knows_nothing_of_later_characters():
+    torch.manual_seed(0)
+    model = rnn.NameLSTM(20).eval()
+    x, _ = padded(longest=9)
+    other = x[:1].clone()
+    other[0, 5:] = 7
+    with torch.no_grad():
+        before, after = model.every_step(x[:1]), model.every_step(other)
+    torch.testing.assert_close(before[:, :5], after[:, :5])
+    assert not torch.allclose(before[:, 5:], after[:, 5:])
+
+
+# --- the names
+
+
+def test_no_name_stands_in_both_parts(data):
+    train, test = ({name.casefold() for name in part} for part in (data.train_names, data.test_names))
+    assert not train & test
+    assert len(train) == len(data.train_names) and len(test) == len(data.test_names)
+
+
+def test_every_name_has_one_language_and_ties_are_left_out(data):
+    owners = {}
+    for label, code in enumerate(rnn.LANGUAGES):
+        locale = Locale(code)
+        for table in (locale.territories, locale.languages, locale.currencies):
+            for name in table.values():
+                owners.setdefault(name.casefold(), set()).add(label)
+    pairs = [*zip(data.train_names, data.train_labels), *zip(data.test_names, data.test_labels)]
+    assert all(owners[name.casefold()] == {label} for name, label in pairs)
+    assert len(pairs) == sum(len(labels) == 1 for labels in owners.values())
+    assert data.tied == sum(len(labels) > 1 for labels in owners.values()) > 500
+
+
+def test_a_name_in_capitals_is_tied_too():
+    class Small:
+        territories, languages, currencies = {"A": "Peru", "B": "Kuba"}, {}, {}
+
+    class Capital:
+        territories, languages, currencies = {"A": "PERU", "B": "Cuba"}, {"C": "Cuba"}, {}
+
+    original, languages = rnn.Locale, rnn.LANGUAGES
+    rnn.LANGUAGES, rnn.Locale = {"x": "X", "y": "Y"}, {"x": Small, "y": Capital}.__getitem__
+    try:
+        assert rnn.collect_names() == ({"Cuba": 1, "Kuba": 0}, 1)
+    finally:
+        rnn.LANGUAGES, rnn.Locale = languages, original
+
+
+def test_parts_hold_every_language_alike(data):
+    train, test = (np.bincount(labels, minlength=10) for labels in (data.train_labels, data.test_labels))
+    assert (abs(test / (train + test) - 0.2) < 0.01).all()
+
+
+def test_name_whose_reading_is_drawn_is_of_the_test_part(data):
+    assert rnn.READ in data.test_names
+
+
+def test_split_is_always_the_same(data):
+    assert rnn.load_data() == data
+    assert rnn.load_data(seed=1).test_names != data.test_names
+
+
+# --- reading characters
+
+
+def test_encoding_pads_behind_and_knows_unknown_characters():
+    letters = rnn.alphabet(["cab"])
+    assert letters == {"a": 2, "b": 3, "c": 4}
+    assert rnn.encode(["abc", "ax"], letters).tolist() == [[2, 3, 4], [2, 1, 0]]
+
+
+def test_main_learns_its_alphabet_from_the_training_part(data, monkeypatch, tmp_path):
+    seen = []
+    original = rnn.alphabet
+    monkeypatch.setattr(rnn, "alphabet", lambda names: seen.append(names) or original(names))
+    small = rnn.Data(data.train_names[:300], data.train_labels[:300], data.test_names[:100], data.test_labels[:100], 5)
+    monkeypatch.setattr(rnn, "load_data", lambda: small)
+    metrics = rnn.main(tmp_path, epochs=1)
+    assert seen == [small.train_names]
+    assert {path.name for path in tmp_path.iterdir()} >= {"confusion.svg", "loss.svg", "reading.svg", "metrics.json"}
+    assert json.loads((tmp_path / "metrics.json").read_text())["lstm"]["accuracy"] == metrics["lstm"]["accuracy"]
+    assert metrics["names"] == {"train": 300, "test": 100, "tied": 5, "characters": len(original(small.train_names))}
+
+
+def test_crop_keeps_neighboring_words():
+    chance = random.Random(0)
+    cropped = {rnn.crop("Bosnia and Herzegovina", chance) for _ in range(200)}
+    assert cropped == {"Bosnia", "and", "Herzegovina", "Bosnia and", "and Herzegovina", "Bosnia and Herzegovina"}
+    assert rnn.crop("Peru", chance) == "Peru"
+
+
+def test_batches_hold_every_name_once_and_names_of_like_length():
+    chance = random.Random(0)
+    names = ["x" * chance.randrange(1, 50) for _ in range(1030)]
+    parts = rnn.batches(names, 64, chance)
+    assert sorted(row for part in parts for row in part) == list(range(1030))
+    assert max(map(len, parts)) == 64
+    lengths = [[len(names[row]) for row in part] for part in parts]
+    padding = sum(max(part) * len(part) - sum(part) for part in lengths)
+    assert padding < 0.1 * sum(map(len, names)), "a batch holds names of very different lengths"
+    assert [max(part) for part in lengths] != sorted(max(part) for part in lengths), "the batches come in order of length"
+
+
+def test_loss_weighs_the_last_step_and_the_mean_alike_and_ignores_padding():
+    torch.manual_seed(0)
+    model = rnn.NameLSTM(20).eval()
+    x, lengths = padded()
+    y = torch.arange(8)
+    expected = 0
+    with torch.no_grad():
+        for row, length, label in zip(x, lengths, y):
+            losses = -model.every_step(row[None, :length])[0].log_softmax(1)[:, label]
+            expected += (losses[-1] / 2 + losses.mean() / 2) / 8
+        torch.testing.assert_close(rnn.loss_of(model, x, y), expected, rtol=1e-4, atol=1e-5)
+        plain = torch.nn.functional.cross_entropy(model(x), y)
+        torch.testing.assert_close(rnn.loss_of(model, x, y, replicate=False), plain)
+
+
+# --- training
+
+
+def test_training_learns_a_few_names_and_can_be_repeated(data):
+    names, labels = data.train_names[:64], data.train_labels[:64]
+    letters = rnn.alphabet(names)
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = rnn.NameLSTM(len(letters) + 2, hidden_size=64)
+        runs.append(rnn.train(model, names, labels, letters, epochs=40))
+    assert runs[0] == runs[1]
+    assert np.mean(runs[0][-5:]) < 0.75 * np.mean(runs[0][:2])
+
+
+def test_evaluation_keeps_the_order_and_does_not_depend_on_the_batch(data):
+    names = data.test_names[:30]
+    letters = rnn.alphabet(data.train_names)
+    torch.manual_seed(0)
+    model = rnn.NameLSTM(len(letters) + 2)
+    together = rnn.evaluate(model, names, letters)
+    alone = torch.cat([rnn.evaluate(model, [name], letters) for name in names])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.sum(1), torch.ones(30))
+
+
+def test_stored_result_is_of_this_data_and_ahead_of_the_baselines(data):
+    """What the page claims: the network is ahead of both baselines on the same split."""
+    from tooling.lessons import metrics
+
+    stored = metrics("models/rnn")
+    assert stored["names"]["train"] == len(data.train_names)
+    assert stored["lstm"]["accuracy"] > stored["logistic_regression"]["accuracy"] > stored["naive_bayes"]["accuracy"]
+    assert stored["naive_bayes"]["accuracy"] > 3 * stored["most_common"]
+    assert stored["lstm"]["first_loss"] == pytest.approx(np.log(10), rel=0.1)

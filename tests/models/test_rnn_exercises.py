@@ -1,0 +1,47 @@
+"""The answers to the exercises on recurrent networks."""
+
+import random
+
+import pytest
+import torch
+from conftest import load_snippet
+from model_checks import check_model
+from torch import nn
+
+exercises = load_snippet("models/rnn_exercises")
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_formula_counts_parameters(kind):
+    sizes = random.Random(0)
+    for _ in range(5):
+        size, hidden, layers = sizes.randint(1, 50), sizes.randint(1, 50), sizes.randint(1, 4)
+        assert exercises.count(kind, size, hidden, layers) == exercises.counted(kind, size, hidden, layers)
+
+
+def test_network():
+    torch.manual_seed(0)
+    x = torch.randint(2, 20, (8, 9)) * (torch.arange(9) < torch.randint(2, 10, (8, 1)))
+    check_model(lambda: exercises.Reader(20), x, torch.arange(8), classes=10)
+
+
+def test_names_are_changed_as_said():
+    assert exercises.backward("peru") == "urep"
+    assert sorted(exercises.shuffled("slovenia")) == sorted("slovenia")
+    assert exercises.shuffled("slovenia") == exercises.shuffled("slovenia") != "slovenia"
+    assert exercises.changed([["ab"], ["cd"], [0], [1]], exercises.backward) == [["ba"], ["dc"], [0], [1]]
+
+
+def test_shared_names_stand_in_both_parts_only_if_left_in():
+    assert exercises.ties(exercises.load_data()) == 0
+    assert exercises.ties(exercises.load_data(shared=True)) > 0.1
+    assert exercises.ties([["a", "b"], ["b", "c"], [0, 1], [0, 1]]) == 0.5
+
+
+def test_answers(monkeypatch, tmp_path):
+    small = exercises.load_data()
+    small = [part[:200] for part in small]
+    monkeypatch.setattr(exercises, "load_data", lambda shared=False: small)
+    metrics = exercises.main(tmp_path, epochs=1)
+    assert metrics["parameters"] == {"RNN": 223232, "GRU": 669696, "LSTM": 892928}
+    assert (tmp_path / "metrics.json").is_file()

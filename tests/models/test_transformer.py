@@ -1,0 +1,193 @@
+"""The Transformer that translates: its data, its masks, its searches."""
+
+import json
+import random
+
+import pytest
+import torch
+from conftest import load_snippet
+from model_checks import check_model
+from torch import nn
+
+program = load_snippet("models/transformer")
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return program.load_data(share=0.02)
+
+
+@pytest.fixture(scope="module")
+def vocabulary(pairs):
+    return program.Vocabulary(pairs["train"])
+
+
+def make(seed: int = 0, input_size: int = 30) -> nn.Module:
+    """Return a small model in evaluation mode."""
+    torch.manual_seed(seed)
+    return program.Transformer(input_size, 16, num_layers=2, num_heads=4).eval()
+
+
+class LastToken(nn.Module):
+    """The model as a classifier of rows: source, target; it predicts the next token."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = program.Transformer(20, 16, num_layers=2, num_heads=4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model(x[:, :6], x[:, 6:])[:, -1]
+
+
+def test_model():
+    torch.manual_seed(0)
+    x = torch.randint(4, 20, (8, 10))
+    check_model(LastToken, x, torch.arange(8) + 4, classes=20)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_num_layers_is_the_number_of_layers(depth):
+    model = program.Transformer(30, 16, depth, 4)
+    assert len(model.encoder.layers) == len(model.decoder.layers) == depth
+
+
+def test_future_tokens_change_nothing():
+    model = make()
+    source, target = torch.randint(4, 30, (3, 7)), torch.randint(4, 30, (3, 6))
+    x = model.embed(target).detach().requires_grad_()
+    model.embed = lambda tokens: x if tokens is target else program.Transformer.embed(model, tokens)
+    for position in range(6):
+        (gradient,) = torch.autograd.grad(model(source, target)[:, position, 5].sum(), x)
+        assert gradient[:, position + 1 :].abs().sum() == 0, "a position sees its future"
+        assert gradient[:, : position + 1].norm(dim=2).min() > 0, "a position does not see its past"
+
+
+def test_padding_changes_nothing():
+    model = make()
+    sources, targets = [[5, 6, 7], [5, 6, 7, 8, 9, 10, 11]], [[1, 6], [1, 7, 8, 9, 10]]
+    together = model(program.pad(sources), program.pad(targets))
+    for row, (source, target) in enumerate(zip(sources, targets)):
+        alone = model(program.pad([source]), program.pad([target]))[0]
+        torch.testing.assert_close(together[row, : len(target)], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_positions_tell_order_apart():
+    model = make()
+    target = torch.tensor([[1, 5]])
+    one, other = (model(torch.tensor([row]), target) for row in ([5, 6, 7, 8], [8, 6, 7, 5]))
+    assert (one - other).abs().max() > 1e-3
+
+
+def test_nothing_tested_was_trained(pairs):
+    for first, second in (("train", "test"), ("train", "validation"), ("validation", "test")):
+        texts = [{text for one in pairs[part] for text in (one.zh, one.en)} for part in (first, second)]
+        assert not texts[0] & texts[1]
+    assert {one.kind for one in pairs["test"]} == {"dates", "times", "intervals", "quantities", "currencies", "names"}
+
+
+def test_a_day_is_held_out_in_all_styles(pairs):
+    styles = {}
+    for one in pairs["test"]:
+        if one.kind == "dates":
+            styles.setdefault(one.style, []).append(one)
+    assert {style: len(found) for style, found in styles.items()} == {"full": 4, "long": 4, "medium": 4, "short": 4}
+
+
+def test_a_source_has_one_answer(pairs, vocabulary):
+    answers = {}
+    for one in program.examples([one for found in pairs.values() for one in found], vocabulary):
+        key = one.to, one.source[1], one.given
+        assert answers.setdefault(key, one.wanted) == one.wanted, f"{one.given} has two translations"
+
+
+def test_no_key_of_cldr_stands_in_a_quantity():
+    for one in program.quantities([(number, unit) for number in (1, 2.5) for unit in program.UNITS]):
+        assert "length-" not in one.zh + one.en and "duration-" not in one.zh + one.en and "volume-" not in one.zh + one.en
+
+
+def test_vocabulary_survives_both_ways(pairs, vocabulary):
+    assert [vocabulary.names[number] for number in range(4)] == ["<pad>", "<start>", "<end>", "<unknown>"]
+    for one in pairs["train"]:
+        for text in (one.zh, one.en):
+            assert vocabulary.decode(vocabulary.encode(text) + [program.END, 7]) == text
+    assert vocabulary.encode("☃") == [program.UNKNOWN]
+    assert vocabulary.decode(vocabulary.encode("", "zh", "full")) == "<zh><full>"
+
+
+def test_batches_hold_every_example_once(pairs, vocabulary):
+    found = program.examples(pairs["validation"], vocabulary)
+    random.seed(0)
+    made = [one for batch in program.batches(found, 7) for one in batch]
+    assert len(made) == len(found) and set(map(id, made)) == set(map(id, found))
+
+
+def test_rate_rises_and_falls():
+    rates = [program.rate(step, 100) for step in range(100)]
+    assert max(rates) <= 1 and rates.index(max(rates)) in (9, 10)
+    assert rates[0] == pytest.approx(0.1) and 0 < rates[-1] < 0.02
+
+
+def likelihood(model: nn.Module, source: list[int], answer: list[int]) -> float:
+    """Return the logarithm of the probability of an answer that ends."""
+    if program.END in answer:
+        answer = answer[: answer.index(program.END) + 1]
+    target = torch.tensor([[program.START, *answer]])
+    with torch.no_grad():
+        logits = model(program.pad([source]), target[:, :-1]).log_softmax(2)[0]
+    return logits.gather(1, target[0, 1:, None]).sum().item()
+
+
+def test_beam_of_one_is_greedy_and_a_wider_one_finds_no_worse():
+    sources = [[4, 6, 8, 9], [5, 7], [5, 9, 11, 12, 6, 7]]
+    for seed in range(3):
+        model = make(seed)
+        one = program.greedy(model, sources, longest=8)
+        assert program.beam(model, sources, width=1, longest=8) == one
+        alone = [program.greedy(model, [source], longest=8)[0] for source in sources]
+        assert [row[: len(other)] for row, other in zip(one, alone)] == alone
+
+
+def test_beam_finds_the_likelier_of_two_ways():
+    """First tokens: 4 (0.6) or 5 (0.4); after 4 the end has 0.5, after 5 it has 1."""
+
+    class Table(nn.Module):
+        projection = nn.Identity()
+
+        def encode(self, source):
+            return source
+
+        def decode(self, target, memory, source):
+            rows = {program.START: {4: 0.6, 5: 0.4}, 4: {program.END: 0.5, 6: 0.5}, 5: {program.END: 1.0}, 6: {program.END: 1.0}}
+            share = torch.full((*target.shape, 8), 1e-9)
+            for row, tokens in enumerate(target.tolist()):
+                for token, value in rows.get(tokens[-1], {program.END: 1.0}).items():
+                    share[row, -1, token] = value
+            return share.log()
+
+    model = Table()
+    assert program.greedy(model, [[7], [7]])[0][0] == 4
+    for answer in program.beam(model, [[7], [7]], width=2):
+        assert answer[:2] == [5, program.END]
+
+
+def test_nearest_copies_a_known_answer(pairs, vocabulary):
+    known, asked = (program.examples(pairs[part], vocabulary) for part in ("train", "test"))
+    assert program.nearest(known, known[:10]) == [one.wanted for one in known[:10]]
+    answers = program.nearest(known, asked)
+    assert len(answers) == len(asked) and set(answers) <= {one.wanted for one in known}
+
+
+def test_cross_attention_weights_sum_to_one(pairs, vocabulary):
+    one = program.examples(pairs["test"], vocabulary)[0]
+    model = make(input_size=len(vocabulary.names))
+    weights = program.cross_attention(model, one)
+    assert weights.shape == (4, len(one.target) + 1, len(one.source))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
+    assert not model.decoder.layers[-1].multihead_attn._forward_hooks, "the hooks stay behind"
+
+
+def test_main_writes_its_results(tmp_path):
+    metrics = program.main(tmp_path, steps=10, share=0.01)
+    assert set(metrics["exact"]) == {"greedy", "beam", "nearest"}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"attention.svg", "training.svg"}

@@ -1,0 +1,54 @@
+"""Search: equal numbers of trials in equal ranges."""
+
+import numpy as np
+import pytest
+from conftest import load_snippet
+
+search = load_snippet("questions/search")
+
+
+def test_share_becomes_a_setting_on_a_logarithmic_scale():
+    low, middle, high = (search.place(dict.fromkeys(search.RANGES, share)) for share in (0, 0.5, 1))
+    for name, (smallest, largest) in search.RANGES.items():
+        assert low[name] == pytest.approx(smallest) and high[name] == pytest.approx(largest)
+        assert middle[name] == pytest.approx((smallest * largest) ** 0.5)
+
+
+@pytest.mark.parametrize("points", [2, 3])
+def test_grid_and_random_search_get_the_same(points):
+    grid, random = search.grid(points), search.draw_at_random(points**3, seed=0)
+    assert len(grid) == len(random) == points**3
+    for name, (low, high) in search.RANGES.items():
+        assert len({setting[name] for setting in grid}) == points
+        assert len({setting[name] for setting in random}) == points**3
+        assert all(low <= setting[name] <= high for setting in grid + random)
+
+
+def test_test_digits_choose_nothing(monkeypatch):
+    """With other test labels the same setting must be chosen."""
+    trials = search.draw_at_random(4, seed=0)
+    *parts, test, test_labels = search.load_data(0)
+    chosen, _ = search.search(trials, 0)
+    monkeypatch.setattr(search, "load_data", lambda seed: [*parts, test, (test_labels + 1) % 10])
+    again, accuracy = search.search(trials, 0)
+    assert again == chosen and accuracy < 0.2
+
+
+def test_components_are_found_on_the_training_digits():
+    images = search.load_data(0)[0]
+    assert np.allclose(images.mean(0), 0, atol=1e-9)
+    covariance = np.cov(images.T)
+    assert np.allclose(covariance, np.diag(np.diag(covariance)), atol=1e-8)
+
+
+def test_gamma_decides():
+    found = search.importance(seed=0, trials=25)
+    gamma = [score for value, score in found["gamma"] if value > 1]
+    assert max(gamma) < 0.3 < 0.8 < max(score for _, score in found["gamma"])
+
+
+def test_main(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "importance", lambda seed: {name: [(1.0, 0.5)] for name in search.RANGES})
+    metrics = search.main(tmp_path, seeds=2)
+    assert (tmp_path / "settings.svg").is_file() and (tmp_path / "metrics.json").is_file()
+    assert metrics["trials_27"]["random"]["mean"] > 0.8
