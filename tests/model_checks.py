@@ -3,7 +3,10 @@
 import io
 import math
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -94,3 +97,35 @@ def check_state_is_saved(make, x) -> None:
     other.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
         assert torch.equal(model(x), other(x)), "a model that was saved and loaded answers otherwise"
+
+
+def exported(folder: Path) -> Callable[..., list[np.ndarray]]:
+    """Return the model.onnx of a folder as a function from arrays by name to its outputs, in their order."""
+    file = folder / "model.onnx"
+    assert file.stat().st_size <= 1_000_000, f"{file} is larger than 1 MB"
+    session = onnxruntime.InferenceSession(file)
+    return lambda **inputs: session.run(None, {name: np.asarray(value) for name, value in inputs.items()})
+
+
+def assert_equal(answers: list[np.ndarray], expected: list[torch.Tensor]) -> None:
+    """Hold the outputs of an exported model equal to PyTorch's, within 1e-4."""
+    assert len(answers) == len(expected)
+    for answer, right in zip(answers, expected):
+        np.testing.assert_allclose(answer, right.detach().numpy(), rtol=0, atol=1e-4)
+
+
+def check_eight_bits(model: nn.Module, shrink: Callable[[nn.Module], nn.Module]) -> None:
+    """Each table of weights of the copy is within half a step of 1/127 of its row's largest number; the model stays."""
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    small = shrink(model)
+    rounded = [name.replace("parametrizations.", "").removesuffix(".original0") for name in small.state_dict() if name.endswith(".original0")]
+    assert rounded, "no weight is stored in 8 bits"
+    for name in rounded:
+        *path, last = name.split(".")
+        layer = small.get_submodule(".".join(path))
+        weight, kept = before[name], getattr(layer, last)
+        assert layer.parametrizations[last].original0.dtype == torch.int8
+        step = weight.abs().amax(1, keepdim=True) / 127
+        assert ((weight - kept).abs() <= 0.51 * step + 1e-9).all(), f"{name} moved by more than half a step"
+    for name, weight in model.state_dict().items():
+        assert torch.equal(before[name], weight), f"shrinking a copy changed {name} of the model itself"

@@ -1,42 +1,22 @@
 """What a reader gets: the built site, and what a real browser makes of it."""
 
-import contextlib
 import functools
-import http.server
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import threading
-from types import SimpleNamespace
 from urllib.parse import urljoin, urlsplit
 from urllib.request import urlopen
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from reader import address, notebook_address, open_page, reading
 
 from tooling import pages
-from tooling.lessons import LANGUAGES, ROOT, SNIPPETS, page_names, sections
+from tooling.lessons import LANGUAGES, SNIPPETS, page_names, sections
 
 PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
 LESSONS = [(language, page) for language, page in PAGES if (SNIPPETS / f"{page}.py").is_file()]
-
-
-def address(language: str, page: str) -> str:
-    """Return where a page lies in the site, such as `en/models/cnn/`."""
-    prefix = "" if language == "zh" else f"{language}/"
-    folder = page.removesuffix("index").rstrip("/")
-    return f"{prefix}{folder}/" if folder else prefix
-
-
-def notebook_address(language: str, page: str) -> str:
-    """Return where the notebook of a lesson lies in the site."""
-    return f"{address(language, page)}notebook/"
-
 
 ADDRESSES = {language: [address(*place) for place in PAGES if place[0] == language] for language in LANGUAGES}
 NOTEBOOKS = {language: [notebook_address(*place) for place in LESSONS if place[0] == language] for language in LANGUAGES}
@@ -44,89 +24,6 @@ ALL = [place for language in LANGUAGES for place in ADDRESSES[language] + NOTEBO
 
 each_address = pytest.mark.parametrize("place", ALL, ids=lambda place: f"/{place}")
 each_lesson = pytest.mark.parametrize(("language", "page"), LESSONS)
-
-
-# --- the site, and the browser that reads it
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serve files without a word."""
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Build the site, serve it below a folder as GitHub Pages does; yield its `folder` and `url`."""
-    root = tmp_path_factory.mktemp("served")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root))
-    url = f"http://127.0.0.1:{server.server_port}/lessons/"
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(root / "lessons")],
-        cwd=ROOT, env=os.environ | {"SITE_URL": url}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
-    warnings = [line for line in built.stdout.splitlines() if line.startswith("WARNING")]
-    if built.returncode or warnings:
-        server.server_close()
-        pytest.fail(f"`mkdocs build --strict` ended with {built.returncode}:\n" + ("\n".join(warnings) or built.stdout[-3000:]), pytrace=False)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield SimpleNamespace(folder=root / "lessons", url=url)
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium that finds no host but this machine; $BROWSER_PATH names another one."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail(
-            f"none of {', '.join(names)} is installed; install one (Debian: `apt-get install chromium`), "
-            "or name a Chromium with BROWSER_PATH=/path/to/it", pytrace=False,
-        )
-    switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    switches += ["--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=switches)
-        yield chromium
-        chromium.close()
-
-
-@contextlib.contextmanager
-def reading(browser, site, **options):
-    """Open a tab; fail at its end if the console complained, a file was missing or another host was asked."""
-    context = browser.new_context(**{"color_scheme": "light", "viewport": {"width": 1280, "height": 900}} | options)
-    complaints = []
-
-    def request(asked):  # the browser itself lets none of these out, see its switches
-        if not asked.url.startswith((site.url, "data:", "blob:")):
-            complaints.append(f"asked for {asked.url}")
-
-    def response(answer):
-        if answer.status >= 400:
-            complaints.append(f"{answer.status} for {answer.url}")
-
-    def console(message):
-        if message.type in ("error", "warning"):
-            complaints.append(f"console: {message.text}")
-
-    context.on("request", request)
-    context.on("response", response)
-    context.on("console", console)
-    context.on("weberror", lambda error: complaints.append(f"script: {error.error}"))
-    try:
-        yield context.new_page()
-    finally:
-        context.close()
-    assert not complaints, "\n".join(complaints)
-
-
-def open_page(tab, site, place: str):
-    """Go to a page of the site."""
-    answer = tab.goto(site.url + place)
-    assert answer.status == 200, f"/{place} is not there"
 
 
 @functools.cache
@@ -293,15 +190,25 @@ def test_the_copy_button_copies_the_code(site, browser, kind, language, page):
         open_page(tab, site, place)
         tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
         expect(tab.locator("button[data-md-type=copy]").first).to_be_attached()
-        blocks = tab.locator("article .highlight" if kind == "lesson" else "article .jp-InputArea .highlight")
-        copied = []
-        for number in range(blocks.count()):
-            tab.evaluate("navigator.clipboard.writeText('nothing')")
-            blocks.nth(number).locator("button[data-md-type=copy]").click()
-            copied.append(tab.evaluate("navigator.clipboard.readText()"))
-            shown = blocks.nth(number).locator("code").text_content()
-            assert copied[-1] == shown.strip("\n"), f"/{place}: the button copies something else than block {number + 1} shows"
+        blocks = "article .highlight" if kind == "lesson" else "article .jp-InputArea .highlight"
+        shown = tab.locator(f"{blocks} code").evaluate_all("codes => codes.map(code => code.textContent.replace(/^\\n+|\\n+$/g, ''))")
+        copied = tab.evaluate(COPY_ALL, f"{blocks} button[data-md-type=copy]")
+        assert copied == shown, f"/{place}: a button copies something else than its block shows"
         assert [text for text in copied if text in code] == code
+        tab.evaluate("navigator.clipboard.writeText('nothing')")
+        tab.locator(f"{blocks} button[data-md-type=copy]").first.click()  # nothing lies over it
+        assert tab.evaluate("navigator.clipboard.readText()") == shown[0]
+
+
+COPY_ALL = """async buttons => {
+    const copied = [];
+    for (const button of document.querySelectorAll(buttons)) {
+        await navigator.clipboard.writeText('nothing');
+        button.click();
+        copied.push(await navigator.clipboard.readText());
+    }
+    return copied;
+}"""
 
 
 def program_sections(language: str, page: str) -> list[str]:

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from tooling import figures, hooks, katex, lessons, notebooks, pages, results
+from tooling import figures, hooks, katex, lessons, notebooks, packages, pages, results
 from tooling.lessons import ROOT, SiteError
 
 PROGRAM = '''\
@@ -395,7 +395,7 @@ def checkout(tmp_path):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("mkdocs.yml", "package.json", "package-lock.json"):
         shutil.copy(ROOT / file, tmp_path)
-    katex.ensure_packages()
+    packages.find("katex", "package.json")
     (tmp_path / "node_modules").symlink_to(ROOT / "node_modules", target_is_directory=True)
     return tmp_path
 

@@ -22,8 +22,8 @@ from mkdocs.utils import get_relative_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tooling import figures, glossary, katex, pages  # noqa: E402
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, run_record  # noqa: E402
+from tooling import figures, glossary, katex, live, pages  # noqa: E402
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, page_names, run_record  # noqa: E402
 from tooling.notebooks import notebook  # noqa: E402
 
 NOTEBOOKS = ROOT / ".cache" / "notebooks"
@@ -31,6 +31,8 @@ NOTEBOOKS = ROOT / ".cache" / "notebooks"
 WORDS = {
     "zh": {
         "search": "搜索",
+        "start": "在这里运行模型",
+        "failed": "取不到运行模型的脚本，请检查网络后再试。",
         "ran": "最近一次运行：{date}，Python {python}，PyTorch {torch}，{cores} 个 CPU 核，"
         "用时 {seconds:.0f} 秒，内存峰值 {memory:,} MB。",
         "download": "下载程序",
@@ -40,6 +42,8 @@ WORDS = {
     },
     "en": {
         "search": "Search",
+        "start": "Run the model here",
+        "failed": "The script that runs the model cannot be loaded. Check your connection and try again.",
         "ran": "Last run: {date}, Python {python}, PyTorch {torch}, {cores} CPU cores, "
         "{seconds:.0f} s, {memory:,} MB of memory at most.",
         "download": "Download the program",
@@ -62,12 +66,11 @@ def is_notebook(page) -> bool:
 
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which builds every File anew
 def on_files(files, config):
-    """Add the notebooks, the programs to download, and KaTeX's style and fonts."""
+    """Add the notebooks, the programs to download, KaTeX's style and fonts, and onnxruntime-web."""
     language = language_of(config)
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(ROOT / ".cache" / "mkdocs-jupyter" / language)
     try:
         books = {page: notebook(language, page, config.site_url) for page in lessons(language)}
-        katex.ensure_packages()
     except SiteError as error:
         raise PluginError(str(error)) from None
     for page, book in books.items():
@@ -76,9 +79,15 @@ def on_files(files, config):
         for path in SNIPPETS.rglob("*.py"):
             uri = f"snippets/{path.relative_to(SNIPPETS).as_posix()}"
             files.append(File.generated(config, uri, abs_src_path=str(path)))
-        files.append(File.generated(config, "assets/katex/katex.css", content=katex.stylesheet()))
-        for path in katex.fonts():
+        try:
+            style, fonts = katex.stylesheet(), katex.fonts()
+        except SiteError as error:
+            raise PluginError(str(error)) from None
+        files.append(File.generated(config, "assets/katex/katex.css", content=style))
+        for path in fonts:
             files.append(File.generated(config, f"assets/katex/fonts/{path.name}", abs_src_path=str(path)))
+        for path in live.engine():
+            files.append(File.generated(config, f"assets/ort/{path.name}", abs_src_path=str(path)))
     return files
 
 
@@ -91,7 +100,7 @@ class NotebookPage(File):
 
 def lessons(language: str) -> list[str]:
     """Return the pages that have a snippet of their name, and so a notebook."""
-    return [page for page in pages.page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
+    return [page for page in page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
 
 
 def notebook_file(language: str, page: str, book, config) -> File:
@@ -177,6 +186,8 @@ def on_page_content(content, page, config, files):
 
         content = FORMULA.sub(formula, content)
         page.meta["formulas"] = formulas > 0
+        content, models = live.places(content, page.url, WORDS[language_of(config)])
+        page.meta["live"] = models > 0
         return IMAGE.sub(lambda match: figure(match, page), content)
     except SiteError as error:
         raise PluginError(f"{where}: {error}") from None

@@ -15,6 +15,7 @@ PRINTED = re.compile(r'^[ \t]*```[^\n]*\n[ \t]*--8<-- "[^"]+/output\.txt"[ \t]*\
 # An admonition of the page: `!!! note "Title"` or `??? success "Title"` and what is indented below.
 ADMONITION = re.compile(r'^(?:!!!|\?\?\?\+?) \w+ "([^"]*)"\n((?:(?: {4}.*)?\n)+)', re.MULTILINE)
 FIGURE = re.compile(r'!\[([^\]]*)\]\(([^)\s]+\.svg)(?: "[^"]*")?\)')
+LIVE = re.compile(r'^<div class="live"[^>]*>\n(.*?)^</div>\n', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^):\s]+)\.md(#[\w-]+)?\)")
 
 
@@ -31,7 +32,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
     where = f"docs/{language}/{page}.md"
     # What a program printed stands below its last cell; blank lines keep the count for error messages.
     text = PRINTED.sub(lambda match: "\n" * match[0].count("\n"), source(language, page))
-    text = FRONT_MATTER.sub("", expand(text, page, where))
+    text = LIVE.sub(r"\1", FRONT_MATTER.sub("", expand(text, page, where)))
     text = ADMONITION.sub(_plain, HEADING_ID.sub(r"\1", text))
 
     def link(match: re.Match) -> str:

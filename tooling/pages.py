@@ -6,7 +6,7 @@ from functools import cache
 import jinja2
 import markdown
 
-from tooling.lessons import DOCS, RESULTS, SNIPPETS, SiteError, metrics, page_names, run_record, sections, snippet_path
+from tooling.lessons import DOCS, RESULTS, SNIPPETS, SiteError, metrics, run_record, sections, snippet_path
 
 INCLUDE = re.compile(r'^[ \t]*--8<-- "([^":]+)(?::([^":]+))?"[ \t]*$')
 NUMBER = re.compile(r"\[\[ (.+?) \]\]")

@@ -271,13 +271,13 @@ def draw_scale(out: Path) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 4))
     span = np.array([1e10, 1e12])  # parameters
     axes.plot(span, 20 * span, color="gray")
-    axes.text(1.2e10, 3e11, "20 tokens a parameter", color="gray", rotation=27)
+    axes.text(1.2e10, 3e11, "20 tokens a parameter", rotation=27)
     for power in (23, 24, 25):
         tokens = 10.0**power / (6 * span)
         axes.plot(span, tokens, color="gray", linestyle=":")
         left = max(1.1e10, 10.0**power / (6 * 3e13))  # where the line enters
         at = left, 10.0**power / (6 * left)
-        axes.text(*at, f" $10^{{{power}}}$ FLOPs", color="gray")
+        axes.text(*at, f" $10^{{{power}}}$ FLOPs")
     for name, model in PUBLISHED.items():
         if model.tokens:
             place = model.parameters, model.tokens

@@ -2,9 +2,12 @@
 """Train a convolutional network on color digits, or on any folder of images."""
 
 import argparse
+import copy
 import json
+import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +26,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from torch import nn
+from torch.nn.utils import parametrize
 
 accelerator = torch.accelerator.current_accelerator(check_available=True)
 device = accelerator or torch.device("cpu")
@@ -400,6 +404,83 @@ def draw_mistakes(mistakes: list[dict], images: torch.Tensor) -> plt.Figure:
 # --8<-- [end:maps]
 
 
+# --8<-- [start:eight_bits]
+class EightBits(nn.Module):
+    """Gives a weight, (rows, columns), from whole numbers of 8 bits, scaled by row."""
+
+    def forward(self, whole: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Return the weight of whole numbers, (rows, columns), and scales, (rows, 1)."""
+        return whole * scale
+
+    def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the whole numbers and the scales that give nearly this weight."""
+        scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+        return (weight / scale).round().to(torch.int8), scale
+
+
+def shrink(model: nn.Module) -> nn.Module:
+    """Return a copy whose tables of weights take 8 bits a number instead of 32."""
+    small = copy.deepcopy(model).eval().requires_grad_(False)
+    for layer in list(small.modules()):
+        for name, weight in list(layer.named_parameters(recurse=False)):
+            if weight.dim() == 2:
+                parametrize.register_parametrization(layer, name, EightBits())
+    return small
+# --8<-- [end:eight_bits]
+
+
+# --8<-- [start:export]
+class Live(nn.Module):
+    """What the page runs: the network with its normalization and its feature maps."""
+
+    def __init__(self, model: ConvNet, normalize: Callable):
+        super().__init__()
+        self.model, self.normalize = model, normalize
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return probabilities, (1, classes), and the maps of both convolutions.
+
+        The image, (1, 3, 32, 32), holds numbers from 0 to 255; the maps have the shapes
+        (1, 32, 32, 32) and (1, 64, 16, 16).
+        """
+        x = self.normalize(image)
+        first = F.relu(self.model.conv1(x))
+        second = F.relu(self.model.conv2(F.max_pool2d(first, 2)))
+        return self.model(x).softmax(1), first, second
+
+
+def export(
+    small: ConvNet, data: Data, normalize: Callable, probabilities: torch.Tensor,
+    out: Path, count: int = 64,
+) -> None:
+    """Write the network as ONNX, and test images with its answers, for the page.
+
+    The six images whose true class got the lowest of the `probabilities` come first.
+    """
+    for name in ("torch.onnx", "onnxscript"):  # they tell of steps, not of faults
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(
+            Live(small.cpu(), normalize).eval(), (data.test_images[:1].float(),),
+            out / "model.onnx",
+            input_names=["image"], output_names=["probabilities", "maps1", "maps2"],
+            dynamo=True, external_data=False, verbose=False,
+        )
+    true = probabilities[range(len(probabilities)), data.test_labels]  # (count,)
+    chosen = list(dict.fromkeys(true.argsort()[:6].tolist() + list(range(count))))
+    chosen = chosen[:count]
+    rows = data.test_images[chosen].view(-1, 8, 3, 32, 32)  # eight images in a row
+    sheet = rows.permute(0, 3, 1, 4, 2).reshape(-1, 8 * 32, 3)
+    Image.fromarray(sheet.numpy()).save(out / "samples.png")
+    samples = {
+        "labels": data.test_labels[chosen].tolist(),
+        "probabilities": probabilities[chosen].tolist(),
+    }
+    live = {"classes": data.classes, "samples": samples}
+    (out / "live.json").write_text(json.dumps(live), encoding="utf-8")
+# --8<-- [end:export]
+
+
 # --8<-- [start:report]
 def report(metrics: dict) -> None:
     """Print the accuracies as a table."""
@@ -448,6 +529,15 @@ def main(out: Path, data: Path | None = None, epochs: int | None = None) -> dict
     matrix = confusion_matrix(images.test_labels, probabilities.argmax(1))
     metrics |= {**confusions(matrix, images.classes), "mistakes": mistakes[:8]}
     out.mkdir(parents=True, exist_ok=True)
+    if data is None:
+        small = shrink(model)
+        answers = evaluate(small, images.test_images, normalize)
+        export(small, images, normalize, answers, out)
+        metrics["live"] = {
+            "accuracy": (answers.argmax(1) == images.test_labels).float().mean().item(),
+            "difference": (answers - probabilities).abs().max().item(),
+            "bytes": (out / "model.onnx").stat().st_size,
+        }
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
     for name, fig in {
         "loss": draw_losses(losses),

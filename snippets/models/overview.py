@@ -232,7 +232,7 @@ def draw_recall(
         for name, trials in found.items()
     })
     axes.axhline(100 / SYMBOLS, color="gray", linewidth=1, linestyle=":")
-    axes.text(distances[0], 100 / SYMBOLS + 2, "guessing", color="gray")
+    axes.text(distances[0], 100 / SYMBOLS + 2, "guessing")
     axes.set(xlabel="distance in steps", ylabel="recalled in %", ylim=(0, 104))
     axes.legend(frameon=False)
     figure.savefig(out / "recall.svg")

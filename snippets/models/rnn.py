@@ -2,10 +2,13 @@
 """Train an LSTM to tell which of ten languages a name is from, beside n-grams."""
 
 import argparse
+import copy
 import json
+import logging
 import random
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +25,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from torch import nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 
 accelerator = torch.accelerator.current_accelerator(check_available=True)
@@ -306,6 +310,97 @@ def draw_reading(
 # --8<-- [end:reading]
 
 
+# --8<-- [start:eight_bits]
+class EightBits(nn.Module):
+    """Gives a weight, (rows, columns), from whole numbers of 8 bits, scaled by row."""
+
+    def forward(self, whole: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Return the weight of whole numbers, (rows, columns), and scales, (rows, 1)."""
+        return whole * scale
+
+    def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the whole numbers and the scales that give nearly this weight."""
+        scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+        return (weight / scale).round().to(torch.int8), scale
+
+
+def shrink(model: nn.Module) -> nn.Module:
+    """Return a copy whose tables of weights take 8 bits a number instead of 32."""
+    small = copy.deepcopy(model).eval().requires_grad_(False)
+    for layer in list(small.modules()):
+        for name, weight in list(layer.named_parameters(recurse=False)):
+            if weight.dim() == 2:
+                parametrize.register_parametrization(layer, name, EightBits())
+    return small
+
+
+@torch.no_grad()
+def rounded(model: nn.Module) -> nn.Module:
+    """Return a copy with the same rounded weights in 32 bits: nn.LSTM reads no others."""
+    copied, eight = copy.deepcopy(model), EightBits()
+    for weight in copied.parameters():
+        if weight.dim() == 2:
+            weight.copy_(eight(*eight.right_inverse(weight)))
+    return copied
+# --8<-- [end:eight_bits]
+
+
+# --8<-- [start:export]
+class Step(nn.Module):
+    """The network at one character, with the state before and after it."""
+
+    def __init__(self, model: NameLSTM):
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, letter: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return probabilities, (1, classes), and both states, (layers, 1, hidden).
+
+        `letter` has the shape (1,), the states before it have that of the states after.
+        """
+        lstm, states = self.model.lstm, []
+        x = self.model.embed(letter)  # (1, 100)
+        for layer in range(lstm.num_layers):
+            weights = [getattr(lstm, f"{name}_l{layer}") for name in (
+                "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+            )]
+            gates = F.linear(x, weights[0], weights[2])  # (1, 4 * hidden)
+            gates = gates + F.linear(hidden[layer], weights[1], weights[3])
+            enter, forget, new, out = gates.chunk(4, dim=1)
+            kept = forget.sigmoid() * cell[layer] + enter.sigmoid() * new.tanh()
+            x = out.sigmoid() * kept.tanh()
+            states.append((x, kept))
+        hidden, cell = (torch.stack(parts) for parts in zip(*states))
+        return self.model.output(x).softmax(1), hidden, cell
+
+
+def export(
+    small: NameLSTM, letters: dict[str, int], names: list[str], labels: list[int],
+    shares: np.ndarray, out: Path, count: int = 60,
+) -> None:
+    """Write the network as ONNX, and names with its answers, for the page."""
+    for name in ("torch.onnx", "onnxscript"):  # they tell of steps, not of faults
+        logging.getLogger(name).setLevel(logging.ERROR)
+    states = torch.zeros(2, small.lstm.num_layers, 1, small.lstm.hidden_size)
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(
+            Step(small).cpu().eval(), (torch.ones(1, dtype=torch.int32), *states),
+            out / "model.onnx", input_names=["letter", "hidden", "cell"],
+            output_names=["probabilities", "next_hidden", "next_cell"],
+            dynamo=True, external_data=False, verbose=False,
+        )
+    live = {
+        "languages": list(LANGUAGES), "letters": letters, "states": states[0].shape,
+        "samples": {"names": names[:count], "labels": labels[:count],
+                    "probabilities": shares[:count].tolist()},
+    }
+    text = json.dumps(live, ensure_ascii=False)
+    (out / "live.json").write_text(text, encoding="utf-8")
+# --8<-- [end:export]
+
+
 # --8<-- [start:main]
 def main(out: Path, epochs: int = 16) -> dict:
     """Train, compare and draw; write metrics.json into `out`, return what it holds."""
@@ -344,6 +439,13 @@ def main(out: Path, epochs: int = 16) -> dict:
     for row in np.argsort(right * 2 - shares.max(1))[:8]:
         print(f"  {data.test_names[row]}: {names[predicted[row]]} "
               f"({shares[row].max():.2f}), is {names[labels[row]]}")
+    again = evaluate(rounded(model), data.test_names, letters).numpy()
+    export(shrink(model), letters, data.test_names, data.test_labels, again, out)
+    metrics["live"] = {
+        "accuracy": (again.argmax(1) == labels).mean(),
+        "difference": np.abs(again - shares).max(),
+        "bytes": (out / "model.onnx").stat().st_size,
+    }
     draw_confusion(data.test_labels, predicted, out / "confusion.svg")
     draw_loss(losses, epochs, out / "loss.svg")
     draw_reading(model, READ, letters, out / "reading.svg")

@@ -156,7 +156,11 @@ def encode(texts: list[list[str]], words: dict[str, int], longest: int = 100) ->
 
 # --8<-- [start:model]
 class TextLSTM(nn.Module):
-    """The network of the names with words for characters, and two classes."""
+    """The network of the names on words; of each output the highest over time counts.
+
+    Max pooling over time: Yoon Kim, Convolutional neural networks for sentence
+    classification, 2014.
+    """
 
     def __init__(self, symbols: int, input_size: int = 100, hidden_size: int = 256,
                  num_layers: int = 2, classes: int = 2, dropout: float = 0.5):
@@ -170,15 +174,12 @@ class TextLSTM(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_size, classes)
 
-    def every_step(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits after each word, (batch, time, classes)."""
-        outputs, _ = self.lstm(self.dropout(self.embed(x)))  # (batch, time, 256)
-        return self.output(self.dropout(outputs))
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits, (batch, classes), of texts, (batch, time), padded by 0."""
-        last = (x != PADDING).sum(1) - 1  # (batch,)
-        return self.every_step(x)[torch.arange(len(x), device=x.device), last]
+        outputs, _ = self.lstm(self.dropout(self.embed(x)))  # (batch, time, 256)
+        padding = (x == PADDING).unsqueeze(2)  # (batch, time, 1)
+        highest = outputs.masked_fill(padding, -1).amax(1)  # (batch, 256)
+        return self.output(self.dropout(highest))
 # --8<-- [end:model]
 
 

@@ -2,7 +2,9 @@
 """Train a Transformer to translate what CLDR knows between Chinese and English."""
 
 import argparse
+import copy
 import json
+import logging
 import math
 import random
 import re
@@ -27,6 +29,7 @@ from babel.units import format_unit
 from matplotlib.colors import LinearSegmentedColormap
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
+from torch.nn.utils import parametrize
 
 accelerator = torch.accelerator.current_accelerator(check_available=True)
 device = accelerator or torch.device("cpu")
@@ -70,7 +73,7 @@ class Transformer(nn.Module):
         nn.init.normal_(self.embedding.weight, std=1 / self.scale)
         self.pos_encoding = PositionalEncoding(hidden_size)
         sizes = hidden_size, num_heads, 4 * hidden_size  # the last: feed-forward
-        options = {"dropout": 0.0, "batch_first": True}
+        options = {"dropout": 0.0, "batch_first": True, "norm_first": True}
         self.encoder = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(*sizes, **options), num_layers,
             norm=nn.LayerNorm(hidden_size), enable_nested_tensor=False,
@@ -251,12 +254,15 @@ def load_data(share: float = 1, seed: int = 0) -> dict[str, list[Pair]]:
 
 
 # --8<-- [start:tokens]
+WORD = "[A-Za-z]{2,} ?"  # with the space behind it, if there is one
+
+
 class Vocabulary:
     """Frequent English words are one token each; all else is split into characters."""
 
     def __init__(self, pairs: list[Pair], often: int = 100):
         texts = [text for one in pairs for text in (one.zh, one.en)]
-        counts = Counter(re.findall("[A-Za-z]{2,} ?", " | ".join(texts)))
+        counts = Counter(word for one in texts for word in re.findall(WORD, one))
         words = sorted(word for word, count in counts.items() if count >= often)
         styles = sorted({one.style for one in pairs})
         marks = ["<pad>", "<start>", "<end>", "<unknown>", "<zh>", "<en>"]
@@ -340,7 +346,7 @@ def teacher_forced(model: nn.Module, batch: list[Example]) -> torch.Tensor:
 # --8<-- [start:train]
 def train(
     model: Transformer, found: list[Example], steps: int,
-    watch: Callable[[], float], highest: float = 0.003, size: int = 128,
+    watch: Callable[[], float], highest: float = 0.003, size: int = 64,
 ) -> tuple[list[float], list[tuple[int, float]]]:
     """Return the loss of each step, and ten times (step, what `watch` returned)."""
     optimizer = torch.optim.AdamW(model.parameters(), highest, betas=(0.9, 0.98))
@@ -469,27 +475,36 @@ def nearest(known: list[Example], found: list[Example]) -> list[str]:
 
 
 # --8<-- [start:look]
-@torch.inference_mode()
-def cross_attention(model: Transformer, one: Example) -> torch.Tensor:
-    """Return what the last layer looks at, (heads, target length, source length).
+class Step(nn.Module):
+    """One step of a translation, with all that the decoder looks at."""
 
-    PyTorch's decoder computes no weights for show; hooks ask for them and keep them.
-    """
-    model.eval()
-    layer, seen = model.decoder.layers[-1].multihead_attn, []
-    wish = {"need_weights": True, "average_attn_weights": False}
-    hooks = [
-        layer.register_forward_pre_hook(
-            lambda module, given, named: (given, named | wish), with_kwargs=True
-        ),
-        layer.register_forward_hook(lambda module, given, made: seen.append(made[1])),
-    ]
-    try:
-        model(pad([one.source]), pad([[START, *one.target]]))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return seen[0][0].cpu()
+    def __init__(self, model: Transformer):
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, source: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what comes after `target`, (batch, length), and why.
+
+        That is the logarithms of the probabilities, (batch, vocabulary), and the
+        cross-attention, (batch, layers, heads, length, source length). Nothing is padded.
+        """
+        model, memory, seen = self.model, self.model.encode(source), []
+        length = target.shape[1]
+        future = torch.ones(length, length, dtype=torch.bool, device=target.device)
+        x = model.embed(target)  # (batch, length, hidden)
+        for layer in model.decoder.layers:  # as each computes, and keeping the weights
+            y = layer.norm1(x)
+            x = x + layer.self_attn(y, y, y, attn_mask=future.triu(1))[0]
+            found, weights = layer.multihead_attn(
+                layer.norm2(x), memory, memory, average_attn_weights=False
+            )
+            x = x + found
+            x = x + layer.linear2(F.relu(layer.linear1(layer.norm3(x))))
+            seen.append(weights)
+        last = model.decoder.norm(x[:, -1])  # (batch, hidden)
+        return model.projection(last).log_softmax(1), torch.stack(seen, dim=1)
 # --8<-- [end:look]
 
 
@@ -498,7 +513,10 @@ def draw_attention(
     model: Transformer, vocabulary: Vocabulary, one: Example, file: Path
 ) -> None:
     """Draw, for each token of a translation, where in the source the decoder looked."""
-    weights = cross_attention(model, one).mean(0).numpy()  # (target, source length)
+    model.eval()
+    with torch.inference_mode():  # of the last layer, the mean of its heads
+        seen = Step(model)(pad([one.source]), pad([[START, *one.target]]))[1]
+    weights = seen[0, -1].mean(0).cpu().numpy()  # (target, source length)
     blue = LinearSegmentedColormap.from_list("blue", ["#2f8fd000", "#2f8fd0"])
     names = [[vocabulary.names[token].replace(" ", "␣") for token in tokens]
              for tokens in (one.source, [*one.target, END])]
@@ -531,6 +549,72 @@ def draw_training(
 # --8<-- [end:figures]
 
 
+# --8<-- [start:eight_bits]
+class EightBits(nn.Module):
+    """Gives a weight, (rows, columns), from whole numbers of 8 bits, scaled by row."""
+
+    def forward(self, whole: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Return the weight of whole numbers, (rows, columns), and scales, (rows, 1)."""
+        return whole * scale
+
+    def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the whole numbers and the scales that give nearly this weight."""
+        scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+        return (weight / scale).round().to(torch.int8), scale
+
+
+def shrink(model: nn.Module) -> nn.Module:
+    """Return a copy whose tables of weights take 8 bits a number instead of 32."""
+    small = copy.deepcopy(model).eval().requires_grad_(False)
+    for layer in list(small.modules()):
+        for name, weight in list(layer.named_parameters(recurse=False)):
+            if weight.dim() == 2:
+                parametrize.register_parametrization(layer, name, EightBits())
+    return small
+# --8<-- [end:eight_bits]
+
+
+# --8<-- [start:export]
+def export(small: Transformer, out: Path) -> None:
+    """Write one step of translation as ONNX, for any batch and any lengths."""
+    for name in ("torch.onnx", "onnxscript"):  # they tell of steps, not of faults
+        logging.getLogger(name).setLevel(logging.ERROR)
+    batch, given, written = map(torch.export.Dim, ("batch", "given", "written"))
+    rows = torch.full((2, 12), START, dtype=torch.int32)
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(
+            Step(small).cpu().eval(), (rows, rows[:, :7].clone()), out / "model.onnx",
+            input_names=["source", "target"], output_names=["logarithms", "attention"],
+            dynamic_shapes=({0: batch, 1: given}, {0: batch, 1: written}),
+            dynamo=True, external_data=False, verbose=False,
+        )
+
+
+@torch.inference_mode()
+def live(
+    small: Transformer, vocabulary: Vocabulary, found: list[Example], count: int = 12
+) -> dict:
+    """Return what the page needs beside the model: tokens, and samples of each kind.
+
+    A sample has the probability of each token of its translation, to compare with.
+    """
+    samples, choose = [], random.Random(0)
+    for kind in sorted({one.kind for one in found}):
+        mine = [one for one in found if one.kind == kind]
+        for one in choose.sample(mine, min(count, len(mine))):
+            (tokens,) = greedy(small, [one.source])
+            tokens = [*tokens, END][: (*tokens, END).index(END) + 1]
+            logits = small(pad([one.source]), pad([[START, *tokens[:-1]]]))[0]
+            shares = logits.softmax(1)[range(len(tokens)), tokens]
+            samples.append({
+                "kind": kind, "to": one.to, "given": one.given, "wanted": one.wanted,
+                "style": vocabulary.names[one.source[1]].strip("<>"),
+                "answer": vocabulary.decode(tokens), "probabilities": shares.tolist(),
+            })
+    return {"names": vocabulary.names, "samples": samples}
+# --8<-- [end:export]
+
+
 # --8<-- [start:report]
 def report(parts: dict[str, list[Example]], answers: dict[str, list[str]]) -> dict:
     """Print how many of each kind are right; return the shares."""
@@ -553,7 +637,7 @@ def report(parts: dict[str, list[Example]], answers: dict[str, list[str]]) -> di
 
 
 # --8<-- [start:main]
-def main(out: Path, steps: int = 1800, share: float = 1) -> dict:
+def main(out: Path, steps: int = 2500, share: float = 1) -> dict:
     """Train, test and draw; write metrics.json into `out` and return what it holds."""
     torch.manual_seed(0)
     random.seed(0)
@@ -581,12 +665,16 @@ def main(out: Path, steps: int = 1800, share: float = 1) -> dict:
         answers[search.__name__] = translate(model, vocabulary, parts["test"], search)
         spent[search.__name__] = {"seconds": time.perf_counter() - started}
     answers["nearest"] = nearest(parts["train"], parts["test"])
+    small = shrink(model)
+    again = translate(small, vocabulary, parts["test"])
+    equal = np.mean([a == b for a, b in zip(again, answers["greedy"])])
     seen = [one for one in parts["train"] if one.kind == "names"][:400]
     metrics = {
         **report(parts, answers), "steps": steps, "parameters": parameters,
         "vocabulary": len(vocabulary.names), "train_examples": len(parts["train"]),
         "names_seen": evaluate(seen, translate(model, vocabulary, seen)),
         "train_seconds": seconds, "search": spent,
+        "live": {"exact": evaluate(parts["test"], again), "equal": float(equal)},
     }
     into = {to: kinds["names"] for to, kinds in metrics["names_seen"].items()}
     print(f"names seen in training: {into['en']:.1%} right into English, "
@@ -595,6 +683,10 @@ def main(out: Path, steps: int = 1800, share: float = 1) -> dict:
     full = next(one for one in parts["test"] if one.kind == "dates" and one.to == "en")
     draw_attention(model, vocabulary, full, out / "attention.svg")
     draw_training(losses, watched, out / "training.svg")
+    page = live(small, vocabulary, parts["test"])
+    (out / "live.json").write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
+    export(small, out)
+    metrics["live"]["bytes"] = (out / "model.onnx").stat().st_size
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
@@ -602,7 +694,7 @@ def main(out: Path, steps: int = 1800, share: float = 1) -> dict:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("transformer-results"))
-    parser.add_argument("--steps", type=int, default=1800, help="batches of training")
+    parser.add_argument("--steps", type=int, default=2500, help="batches of training")
     options = parser.parse_args([] if "ipykernel" in sys.modules else None)
     main(options.out, options.steps)
 # --8<-- [end:main]

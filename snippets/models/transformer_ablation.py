@@ -107,15 +107,14 @@ class Transformer(nn.Module):
         table = torch.stack([angle.sin(), angle.cos()], 2).flatten(1)  # (64, hidden)
         self.register_buffer("table", table * variant.positions, persistent=False)
         sizes = 4 * hidden_size, 0.0  # feed-forward, dropout
+        order = {"batch_first": True, "norm_first": True}
         encoder = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(
-                hidden_size, variant.num_heads, *sizes, batch_first=True
-            ),
+            nn.TransformerEncoderLayer(hidden_size, variant.num_heads, *sizes, **order),
             num_layers, norm=nn.LayerNorm(hidden_size), enable_nested_tensor=False,
         )
         self.body = nn.Transformer(
             hidden_size, variant.num_heads, num_layers, num_layers, *sizes,
-            custom_encoder=encoder, batch_first=True,
+            custom_encoder=encoder, **order,
         )
         self.projection = nn.Linear(hidden_size, input_size)
 

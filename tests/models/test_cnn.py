@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import SNIPPETS, load_snippet
-from model_checks import check_model
+from conftest import RESULTS, SNIPPETS, load_snippet
+from model_checks import assert_equal, check_eight_bits, check_model, exported
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -210,10 +210,48 @@ def test_main_writes_its_results(tmp_path):
     metrics = cnn.main(tmp_path / "out", folder, epochs=1)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
     assert {path.name for path in (tmp_path / "out").glob("*.svg")} == {"loss.svg", "confusion.svg", "filters.svg", "feature_maps.svg", "mistakes.svg"}
+    assert not (tmp_path / "out" / "model.onnx").exists(), "the page's model is that of the digits"
     assert metrics["train_images"] == metrics["test_images"] == 140
     for name in ("cnn", "sgd"):
         assert metrics[name]["accuracy"] == 1 - metrics[name]["errors"] / 140
     assert metrics["linear"]["accuracy"] == 1, "two classes of two colors are linearly separable"
+
+
+# --- what the page runs
+
+
+def test_eight_bits():
+    torch.manual_seed(0)
+    check_eight_bits(cnn.ConvNet(), cnn.shrink)
+
+
+def test_export_is_equal_to_pytorch(tmp_path):
+    torch.manual_seed(0)
+    data, model = cnn.color_digits(colorings=1), cnn.ConvNet()
+    normalize, small = cnn.normalizer(data.train_images), cnn.shrink(model)
+    probabilities = cnn.evaluate(small, data.test_images, normalize)
+    cnn.export(small, data, normalize, probabilities, tmp_path)
+    run = exported(tmp_path)
+    for image in torch.rand(3, 1, 3, 32, 32) * 255:
+        first = torch.relu(model.conv1(normalize(image)))
+        second = torch.relu(model.conv2(torch.max_pool2d(first, 2)))
+        assert_equal(run(image=image), [small(normalize(image)).softmax(1), first, second])
+
+
+def test_samples_are_test_images_with_their_answers():
+    folder = RESULTS / "models" / "cnn"
+    live, sheet, run = json.loads((folder / "live.json").read_text()), Image.open(folder / "samples.png"), exported(folder)
+    labels, known = live["samples"]["labels"], np.array(live["samples"]["probabilities"])
+    data = cnn.color_digits()
+    tests = {image.numpy().tobytes(): label for image, label in zip(data.test_images, data.test_labels.tolist())}
+    assert len(labels) >= 50
+    for index, label in enumerate(labels):
+        left, top = 32 * (index % 8), 32 * (index // 8)
+        pixels = np.asarray(sheet.crop((left, top, left + 32, top + 32))).transpose(2, 0, 1)
+        assert tests[np.ascontiguousarray(pixels).tobytes()] == label
+        np.testing.assert_allclose(run(image=pixels[None].astype(np.float32))[0][0], known[index], atol=1e-4)
+    confidence = known[range(len(labels)), labels]
+    assert (np.diff(confidence[:6]) >= 0).all() and confidence[:6].max() <= np.sort(confidence[6:])[0], "the worst six do not come first"
 
 
 def without_network(folder) -> dict[str, str]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from babel import Locale
-from conftest import load_snippet
-from model_checks import check_model
+from conftest import RESULTS, load_snippet
+from model_checks import assert_equal, check_eight_bits, check_model, exported
 from torch.nn.utils.rnn import pack_padded_sequence
 
 rnn = load_snippet("models/rnn")
@@ -207,6 +207,53 @@ def test_evaluation_keeps_the_order_and_does_not_depend_on_the_batch(data):
     alone = torch.cat([rnn.evaluate(model, [name], letters) for name in names])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(together.sum(1), torch.ones(30))
+
+
+# --- what the page runs
+
+
+def test_eight_bits():
+    torch.manual_seed(0)
+    check_eight_bits(rnn.NameLSTM(30), rnn.shrink)
+
+
+def test_a_step_is_that_of_pytorch_with_the_rounded_weights():
+    torch.manual_seed(0)
+    model = rnn.NameLSTM(30).eval()
+    step, plain = rnn.Step(rnn.shrink(model)), rnn.rounded(model)
+    assert not torch.equal(plain.lstm.weight_hh_l0, model.lstm.weight_hh_l0)
+    x = torch.randint(2, 30, (1, 12))
+    hidden = cell = torch.zeros(2, 1, 256)
+    expected = plain.every_step(x)[0].softmax(1)  # (time, classes)
+    for letter, right in zip(x[0], expected):
+        probabilities, hidden, cell = step(letter[None], hidden, cell)
+        torch.testing.assert_close(probabilities[0], right, atol=1e-5, rtol=0)
+
+
+def test_export_is_equal_to_pytorch(data, tmp_path):
+    torch.manual_seed(0)
+    letters = rnn.alphabet(data.train_names)
+    small = rnn.shrink(rnn.NameLSTM(len(letters) + 2))
+    rnn.export(small, letters, data.test_names, data.test_labels, np.zeros((60, 10)), tmp_path)
+    run = exported(tmp_path)
+    for _ in range(3):
+        letter, (hidden, cell) = torch.randint(2, 30, (1,), dtype=torch.int32), torch.randn(2, 2, 1, 256)
+        assert_equal(run(letter=letter, hidden=hidden, cell=cell), rnn.Step(small)(letter, hidden, cell))
+
+
+def test_samples_are_test_names_with_their_answers(data):
+    live = json.loads((RESULTS / "models" / "rnn" / "live.json").read_text(encoding="utf-8"))
+    run, samples = exported(RESULTS / "models" / "rnn"), live["samples"]
+    assert live["letters"] == rnn.alphabet(data.train_names)
+    assert len(samples["names"]) >= 50
+    assert samples["names"] == data.test_names[: len(samples["names"])]
+    assert samples["labels"] == data.test_labels[: len(samples["names"])]
+    for name, expected in zip(samples["names"], samples["probabilities"]):
+        hidden = cell = np.zeros(live["states"], dtype=np.float32)
+        for character in name:
+            letter = np.array([live["letters"].get(character, rnn.UNKNOWN)], dtype=np.int32)
+            probabilities, hidden, cell = run(letter=letter, hidden=hidden, cell=cell)
+        np.testing.assert_allclose(probabilities[0], expected, atol=1e-4)
 
 
 def test_stored_result_is_of_this_data_and_ahead_of_the_baselines(data):

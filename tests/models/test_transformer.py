@@ -3,10 +3,11 @@
 import json
 import random
 
+import numpy as np
 import pytest
 import torch
-from conftest import load_snippet
-from model_checks import check_model
+from conftest import RESULTS, load_snippet
+from model_checks import assert_equal, check_eight_bits, check_model, exported
 from torch import nn
 
 program = load_snippet("models/transformer")
@@ -177,13 +178,56 @@ def test_nearest_copies_a_known_answer(pairs, vocabulary):
     assert len(answers) == len(asked) and set(answers) <= {one.wanted for one in known}
 
 
-def test_cross_attention_weights_sum_to_one(pairs, vocabulary):
-    one = program.examples(pairs["test"], vocabulary)[0]
-    model = make(input_size=len(vocabulary.names))
-    weights = program.cross_attention(model, one)
-    assert weights.shape == (4, len(one.target) + 1, len(one.source))
-    torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
-    assert not model.decoder.layers[-1].multihead_attn._forward_hooks, "the hooks stay behind"
+def test_a_step_shows_where_it_looks_and_answers_as_the_model():
+    model = make()
+    source, target = torch.randint(4, 30, (3, 9)), torch.randint(4, 30, (3, 6))
+    with torch.no_grad():
+        logarithms, weights = program.Step(model)(source, target)
+        torch.testing.assert_close(logarithms, model(source, target)[:, -1].log_softmax(1))
+    assert weights.shape == (3, 2, 4, 6, 9)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, 4, 6))
+
+
+def test_a_word_at_the_end_of_a_text_is_one_token():
+    pair = program.Pair("quantities", "long", "3周", "3 weeks")
+    vocabulary = program.Vocabulary([pair] * 120)
+    assert vocabulary.names[vocabulary.encode("3 weeks")[-1]] == "weeks"
+
+
+# --- what the page runs
+
+
+def test_eight_bits():
+    check_eight_bits(make(), program.shrink)
+
+
+def test_export_is_equal_to_pytorch(tmp_path):
+    model = program.shrink(make(input_size=600))
+    program.export(model, tmp_path)
+    run = exported(tmp_path)
+    for batch, given, written in ((1, 5, 1), (4, 11, 8), (2, 1, 20)):
+        source = torch.randint(4, 600, (batch, given), dtype=torch.int32)
+        target = torch.randint(4, 600, (batch, written), dtype=torch.int32)
+        assert_equal(run(source=source, target=target), program.Step(model)(source, target))
+
+
+def test_samples_are_test_pairs_with_their_answers():
+    folder = RESULTS / "models" / "transformer"
+    live, run = json.loads((folder / "live.json").read_text(encoding="utf-8")), exported(folder)
+    pairs = program.load_data()
+    vocabulary = program.Vocabulary(pairs["train"])
+    assert live["names"] == vocabulary.names
+    tests = {(one.kind, one.to, one.given, one.wanted) for one in program.examples(pairs["test"], vocabulary)}
+    assert len(live["samples"]) >= 50
+    for sample in live["samples"]:
+        assert (sample["kind"], sample["to"], sample["given"], sample["wanted"]) in tests
+        source, target, logarithms = vocabulary.encode(sample["given"], sample["to"], sample["style"]), [program.START], []
+        for share in sample["probabilities"]:
+            answer = run(source=np.array([source], np.int32), target=np.array([target], np.int32))[0][0]
+            target.append(int(answer.argmax()))
+            logarithms.append(answer.max())
+        np.testing.assert_allclose(np.exp(logarithms), sample["probabilities"], atol=1e-4)
+        assert vocabulary.decode(target[1:]) == sample["answer"]
 
 
 def test_main_writes_its_results(tmp_path):

@@ -1,0 +1,50 @@
+"""The live models: where a page shows one, and what runs it in the browser."""
+
+import html
+import logging
+import re
+from pathlib import Path
+
+from mkdocs.utils import get_relative_url
+
+from tooling import packages
+from tooling.lessons import DOCS, RESULTS, SiteError
+
+log = logging.getLogger("mkdocs.hooks.live")
+
+# In a page: a picture of the model, which comes alive when the reader starts it.
+PLACE = re.compile(r'<div class="live" data-model="([^"]+)">(.*?)</div>', re.DOTALL)
+
+
+def engine() -> list[Path]:
+    """Return the files of onnxruntime-web that the site needs, or none, with a notice, where they cannot be had."""
+    try:
+        return [
+            packages.find("onnxruntime-web", f"dist/{file}")
+            for file in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+        ]
+    except SiteError as error:
+        log.info(f"The live models will not run, and say so: {error}")
+        return []
+
+
+def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:
+    """Return the HTML of a page with a button at each live model, and how many there are.
+
+    The button stays hidden where no script runs. Raises SiteError for a model that is not there.
+    """
+
+    def place(match: re.Match) -> str:
+        lesson, picture = match.groups()
+        script = f"assets/live/{lesson}.js"
+        for file in (DOCS / script, RESULTS / lesson / "model.onnx", RESULTS / lesson / "live.json"):
+            if not file.is_file():
+                raise SiteError(f"the live model {lesson} needs {file.relative_to(DOCS.parent)}")
+        return (
+            f'<div class="live" data-model="{lesson}" data-script="{get_relative_url(script, url)}" data-search-exclude>{picture}'
+            f'<p class="live-start" hidden data-failed="{html.escape(words["failed"])}">'
+            f'<button type="button" class="md-button md-button--primary">{html.escape(words["start"])}</button>'
+            f'<span role="status"></span></p></div>'
+        )
+
+    return PLACE.subn(place, content)
