@@ -20,6 +20,7 @@ each_snippet = pytest.mark.parametrize("name", snippet_names())
 FENCE = re.compile(r"^([ \t]*`{3,})[ \t]*\{?[ \t]*\.?(\w+)[^\n`]*$", re.MULTILINE)
 HEADING = re.compile(r"^(#{1,6}) (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
 FIGURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
+LIVE = re.compile(r'^<div class="live" data-model="([^"]+)"', re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 
@@ -193,6 +194,11 @@ def test_includes_agree(page):
 @each_pair
 def test_figures_agree(page):
     same("figure", page, *([target for _, target, _ in FIGURE.findall(pages.source(language, page))] for language in LANGUAGES))
+
+
+@each_pair
+def test_live_models_agree(page):
+    same("live model", page, *(LIVE.findall(pages.source(language, page)) for language in LANGUAGES))
 
 
 @each_pair

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from tooling import figures, hooks, katex, lessons, notebooks, packages, pages, results
+from tooling import figures, hooks, katex, lessons, live, notebooks, packages, pages, results
 from tooling.lessons import ROOT, SiteError
 
 PROGRAM = '''\
@@ -208,6 +208,51 @@ def test_numbers_are_written_as_asked(expression, shown):
 def test_a_formula_is_set():
     html = katex.to_html(r"\begin{aligned} a &= b < c \end{aligned}", True)
     assert 'class="katex-display"' in html and "<math" in html
+
+
+@pytest.fixture
+def no_packages(monkeypatch):
+    """Node packages that are missing and cannot be had."""
+
+    def find(package, file):
+        raise SiteError(f"{package} is missing")
+
+    monkeypatch.setattr(packages, "find", find)
+    for kept in (katex.available, katex.to_html):
+        kept.cache_clear()
+    yield
+    for kept in (katex.available, katex.to_html):
+        kept.cache_clear()
+
+
+def test_without_katex_formulas_show_as_code_and_a_warning_says_why(no_packages, caplog):
+    assert katex.to_html("a < b", True) == "<span><code>a &lt; b</code></span>"
+    assert [(record.levelname, "katex is missing" in record.message) for record in caplog.records] == [("WARNING", True)]
+
+
+def test_without_onnxruntime_the_site_has_no_engine_and_says_why(no_packages, caplog):
+    caplog.set_level("INFO")
+    assert live.engine() == []
+    assert "onnxruntime-web is missing" in caplog.text
+
+
+def test_a_live_model_gets_a_hidden_button():
+    html, count = live.places('<p>a</p><div class="live" data-model="models/cnn"><figure></figure></div>', "en/models/cnn/", hooks.WORDS["en"])
+    place = BeautifulSoup(html, "html.parser").select_one(".live")
+    assert count == 1
+    assert place["data-script"] == "../../../assets/live/models/cnn.js"
+    assert place.select_one(".live-start[hidden] button").get_text() == "Run the model here"
+
+
+def test_a_live_model_that_is_not_there_is_named():
+    with pytest.raises(SiteError, match="models/nothing needs docs/assets/live/models/nothing.js"):
+        live.places('<div class="live" data-model="models/nothing"></div>', "x/", hooks.WORDS["en"])
+
+
+def test_a_notebook_shows_the_picture_of_a_live_model_alone():
+    book = notebooks.notebook("en", "models/cnn", "https://example.org/")
+    text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert "feature_maps.svg" in text and "<div" not in text and "</div>" not in text
 
 
 @pytest.mark.parametrize("formula", [r"\farc{1}{2}", r"\frac{1}{", "卷积"])

@@ -79,13 +79,10 @@ def on_files(files, config):
         for path in SNIPPETS.rglob("*.py"):
             uri = f"snippets/{path.relative_to(SNIPPETS).as_posix()}"
             files.append(File.generated(config, uri, abs_src_path=str(path)))
-        try:
-            style, fonts = katex.stylesheet(), katex.fonts()
-        except SiteError as error:
-            raise PluginError(str(error)) from None
-        files.append(File.generated(config, "assets/katex/katex.css", content=style))
-        for path in fonts:
-            files.append(File.generated(config, f"assets/katex/fonts/{path.name}", abs_src_path=str(path)))
+        if katex.available():
+            files.append(File.generated(config, "assets/katex/katex.css", content=katex.stylesheet()))
+            for path in katex.fonts():
+                files.append(File.generated(config, f"assets/katex/fonts/{path.name}", abs_src_path=str(path)))
         for path in live.engine():
             files.append(File.generated(config, f"assets/ort/{path.name}", abs_src_path=str(path)))
     return files
@@ -185,7 +182,7 @@ def on_page_content(content, page, config, files):
             return formula.replace("<span", "<span data-search-exclude", 1)
 
         content = FORMULA.sub(formula, content)
-        page.meta["formulas"] = formulas > 0
+        page.meta["formulas"] = formulas > 0 and katex.available()
         content, models = live.places(content, page.url, WORDS[language_of(config)])
         page.meta["live"] = models > 0
         return IMAGE.sub(lambda match: figure(match, page), content)
@@ -245,7 +242,7 @@ def notebook_content(content: str, page, config) -> str:
 
     for text in soup.find_all(string=re.compile(r"\$")):
         if not text.find_parent(["pre", "code"]):
-            page.meta["formulas"] = True
+            page.meta["formulas"] = katex.available()
             text.replace_with(BeautifulSoup(mathematics(str(text)), "html.parser"))
     for image in soup.select('img[src^="data:image/svg+xml"]'):
         svg = base64.b64decode(image["src"].partition(",")[2]).decode()

