@@ -63,16 +63,6 @@ def test_two_files_of_onnxruntime_are_in_the_site(site):
     assert {path.name for path in (site.folder / "assets" / "ort").iterdir()} == {"ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"}
 
 
-@pytest.mark.parametrize(("language", "page"), PLACES)
-def test_a_touch_on_the_picture_starts_the_model(site, browser, language, page):
-    with reading(browser, site, has_touch=True) as tab:
-        open_page(tab, site, address(language, page))
-        tab.locator(".live figure").tap()
-        expect(tab.locator(".live-panel")).to_be_focused()
-        expect(tab.locator(".live-start")).to_have_count(0)
-        expect(status(tab)).to_contain_text(" %")
-
-
 # --- the same answers as PyTorch's
 
 
@@ -175,8 +165,7 @@ def draw_one(tab) -> None:
     tab.mouse.up()
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("page", ["models/cnn", "index"])
+@pytest.mark.parametrize(("language", "page"), [("zh", "models/cnn"), ("en", "index")])
 def test_a_digit_is_drawn_and_read(site, browser, language, page):
     says, empty = ("网络认为是 1", "先写一个数字") if language == "zh" else ("The network says 1", "Draw a digit")
     with reading(browser, site) as tab:
@@ -223,24 +212,22 @@ def photograph(size=(900, 1200), what: str = "1") -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("one.jpg", lambda: photograph(), "The network says 1"),
-        ("large.jpg", lambda: photograph((8000, 5000)), "The network says 1"),  # 40 megapixels
-        ("blank.jpg", lambda: photograph(what="blank"), "No digit found"),
-        ("noise.jpg", lambda: photograph(what="noise"), "The network says|No digit found"),
-        ("notes.png", lambda: b"no image at all", "cannot be opened"),
-        ("empty.png", lambda: b"", "cannot be opened"),
-        ("half.jpg", lambda: photograph()[:300], "cannot be opened"),
-    ],
-    ids=lambda value: value if isinstance(value, str) and "." in value else "",
-)
-def test_photographs(site, browser, name, content, says):
+def test_photographs(site, browser):
+    photographs = {
+        "one.jpg": (photograph(), "The network says 1"),
+        "blank.jpg": (photograph(what="blank"), "No digit found"),
+        "large.jpg": (photograph((8000, 5000)), "The network says 1"),  # 40 megapixels
+        "notes.png": (b"no image at all", "cannot be opened"),
+        "noise.jpg": (photograph(what="noise"), "The network says|No digit found"),
+        "empty.png": (b"", "cannot be opened"),
+        "again.jpg": (photograph(), "The network says 1"),
+        "half.jpg": (photograph()[:300], "cannot be opened"),
+    }
     with reading(browser, site) as tab:
         panel = start(tab, site, "en", "models/cnn")
-        tab.locator(".live-panel input[type=file]").set_input_files({"name": name, "mimeType": "image/png", "buffer": content()})
-        expect(status(tab)).to_have_text(re.compile(says), timeout=20_000)
+        for name, (content, says) in photographs.items():
+            tab.locator(".live-panel input[type=file]").set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+            expect(status(tab), name).to_have_text(re.compile(says), timeout=20_000)
         panel.get_by_role("button", name="Clear").click()
         draw_one(tab)
         expect(status(tab)).to_contain_text("The network says 1")
@@ -271,19 +258,23 @@ def test_a_name_is_read_character_by_character(site, browser, language):
         expect(status(tab)).to_contain_text(f"{100 * max(samples['probabilities'][1]):.1f} %")
 
 
-@pytest.mark.parametrize("text", ["x" * 10_000, "😀😀", "中文", "\u0000\u202e\u200d", "  ", "<b>bold</b>", "a" * 60])
-def test_odd_names_do_no_harm(site, browser, text):
+def put(field, text: str) -> None:
+    """Set the text of a field at once, as pasting or a script does, whatever length the field allows."""
+    field.evaluate("(field, text) => { field.value = text; field.dispatchEvent(new Event('input')) }", text)
+
+
+def test_odd_names_do_no_harm(site, browser):
     with reading(browser, site) as tab:
         panel = start(tab, site, "en", "models/rnn")
-        field = panel.get_by_label("Name", exact=True)
-        field.evaluate("(field, text) => { field.value = text; field.dispatchEvent(new Event('input')) }", text)
-        expect(status(tab)).to_contain_text("Type the name" if not text.strip() else " %", timeout=15_000)
-        note = panel.locator(".live-note")
-        if len(text) > 60:
-            expect(note).to_contain_text("first 60")
-        if "😀" in text:
-            expect(note).to_contain_text("😀")
-        assert panel.locator("b").count() == 0
+        field, note = panel.get_by_label("Name", exact=True), panel.locator(".live-note")
+        for text in ("x" * 10_000, "😀😀", "中文", "\u0000\u202e\u200d", "<b>bold</b>", "a" * 60):
+            put(field, "  ")
+            expect(status(tab)).to_contain_text("Type the name")
+            put(field, text)
+            expect(status(tab), text[:20]).to_contain_text(" %", timeout=15_000)
+            expect(note).to_contain_text("first 60") if len(text) > 60 else expect(note).not_to_contain_text("first 60")
+            expect(note).to_contain_text("😀") if "😀" in text else expect(note).not_to_contain_text("😀")
+            assert panel.locator("b").count() == 0
         field.fill("Deutschland")
         expect(status(tab)).to_contain_text("German")
 
@@ -339,20 +330,22 @@ def test_every_control_of_the_translator(site, browser, language):
         expect(status(tab)).to_contain_text(" %")
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [("😀", "never seen"), ("今天🎉", "never seen"), ("鰐魚", "never seen"), ("", "Type a date"), ("3" * 200, "Too long"), ("%" * 10_000, "Too long|never seen"), ("hello world", " %")],
-)
-def test_what_the_translator_cannot_read_gets_a_sentence(site, browser, text, says):
+def test_what_the_translator_cannot_read_gets_a_sentence(site, browser):
+    sentences = {
+        "😀": "never seen", "今天🎉": "never seen", "鰐魚": "never seen", "  ": "Type a date",
+        "3" * 200: "Too long", "%" * 10_000: "Too long|never seen", "hello world": " %",
+    }
     with reading(browser, site) as tab:
         panel = start(tab, site, "en", "models/transformer")
-        field = panel.locator("input[type=text]")
-        field.evaluate("(field, text) => { field.value = text; field.dispatchEvent(new Event('input')) }", text)
-        expect(status(tab)).to_have_text(re.compile(says), timeout=15_000)
-        if says != " %":
-            assert panel.locator(".live-output").text_content() == ""
-        else:
-            expect(panel.locator(".live-note")).to_contain_text("probably wrong")
+        field, output = panel.locator("input[type=text]"), panel.locator(".live-output")
+        for text, says in sentences.items():
+            put(field, "3/5/24")
+            expect(status(tab)).to_contain_text("Translation")
+            put(field, text)
+            expect(status(tab), text[:20]).to_have_text(re.compile(says), timeout=15_000)
+            if says != " %":
+                expect(output).to_have_text("")
+        expect(panel.locator(".live-note")).to_contain_text("probably wrong")
 
 
 # --- where it cannot run, and how it looks
@@ -390,12 +383,15 @@ def test_a_missing_file_is_named_and_a_second_try_works(site, browser, missing):
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("language", "page"), PLACES)
-def test_a_running_model_fits_a_phone_and_its_text_can_be_read(site, browser, language, page, scheme):
-    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
+def test_a_touch_on_the_picture_starts_a_model_that_fits_a_phone(site, browser, language, page):
+    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
     with reading(browser, site, **phone) as tab:
-        panel = start(tab, site, language, page)
+        open_page(tab, site, address(language, page))
+        tab.locator(".live figure").tap()
+        panel = tab.locator(".live-panel")
+        expect(panel).to_be_focused()
+        expect(tab.locator(".live-start")).to_have_count(0)
         expect(status(tab)).to_contain_text(" %")
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
         for control in panel.locator("button, input, select").all():

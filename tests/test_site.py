@@ -280,20 +280,26 @@ def test_a_lesson_reads_without_javascript(site, browser, language, page):
             assert "KaTeX_Math" in family, f"/{place}: formulas lack their style"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def schemes(tab):
+    """Yield each color scheme while the page shows it: the browser's, then the one that the toggle brings."""
+    for scheme, name in (("light", "default"), ("dark", "slate")):
+        expect(tab.locator("body")).to_have_attribute("data-md-color-scheme", name)
+        yield scheme
+        tab.locator("[data-md-component=palette] label:visible").click()
+
+
 @each_address
-def test_a_narrow_screen_does_not_scroll_sideways(site, browser, place, scheme):
-    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
-    with reading(browser, site, **phone) as tab:
+def test_a_narrow_screen_does_not_scroll_sideways(site, browser, place):
+    with reading(browser, site, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as tab:
         open_page(tab, site, place)
         tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
-        width = tab.evaluate("document.documentElement.scrollWidth")
-        wide = tab.evaluate(
-            "[...document.querySelectorAll('article *')].filter(part => part.getBoundingClientRect().right > 391)"
-            ".map(part => part.outerHTML.slice(0, 100)).slice(0, 3)"
-        )
-        assert width <= 390, f"/{place} is {width} pixels wide; perhaps because of {wide}"
-        assert tab.evaluate("document.body.dataset.mdColorScheme") == {"light": "default", "dark": "slate"}[scheme]
+        for scheme in schemes(tab):
+            width = tab.evaluate("document.documentElement.scrollWidth")
+            wide = tab.evaluate(
+                "[...document.querySelectorAll('article *')].filter(part => part.getBoundingClientRect().right > 391)"
+                ".map(part => part.outerHTML.slice(0, 100)).slice(0, 3)"
+            )
+            assert width <= 390, f"/{place} is {width} pixels wide in the {scheme} scheme; perhaps because of {wide}"
 
 
 def lightness(color: str) -> float:
@@ -305,11 +311,10 @@ def lightness(color: str) -> float:
 @each_lesson
 def test_figures_follow_the_color_scheme(site, browser, language, page):
     for place in (address(language, page), notebook_address(language, page)):
-        fill = {}
-        for scheme in ("light", "dark"):
-            with reading(browser, site, color_scheme=scheme) as tab:
-                open_page(tab, site, place)
-                fill[scheme] = tab.locator("figure svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
+        with reading(browser, site) as tab:
+            open_page(tab, site, place)
+            texts = tab.locator("figure svg text")
+            fill = {scheme: texts.evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)") for scheme in schemes(tab)}
         assert fill["light"], f"/{place} has no figure with text"
         for light, dark in zip(fill["light"], fill["dark"]):
             assert lightness(light) < 0.5 < lightness(dark), f"/{place}: the text of a figure is {light} on light, {dark} on dark"

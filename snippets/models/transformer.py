@@ -603,7 +603,7 @@ def live(
         mine = [one for one in found if one.kind == kind]
         for one in choose.sample(mine, min(count, len(mine))):
             (tokens,) = greedy(small, [one.source])
-            tokens = [*tokens, END][: (*tokens, END).index(END) + 1]
+            tokens = tokens[: tokens.index(END) + 1] if END in tokens else tokens
             logits = small(pad([one.source]), pad([[START, *tokens[:-1]]]))[0]
             shares = logits.softmax(1)[range(len(tokens)), tokens]
             samples.append({
