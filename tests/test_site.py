@@ -140,16 +140,6 @@ def test_the_search_index_holds_the_pages_of_its_language(site, language):
 # --- in the browser
 
 
-@each_address
-def test_a_page_loads_without_a_complaint(site, browser, place):
-    with reading(browser, site) as tab:
-        open_page(tab, site, place)
-        tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
-        tab.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
-        tab.wait_for_load_state("networkidle")
-        assert not tab.locator("article img").evaluate_all("images => images.filter(image => !image.naturalWidth).length")
-
-
 def test_complaints_are_noticed(site, browser):
     with pytest.raises(AssertionError) as failure, reading(browser, site) as tab:
         open_page(tab, site, "")
@@ -169,14 +159,25 @@ def switch_language(tab, language: str):
     expect(tab.locator("html")).to_have_attribute("lang", language)
 
 
+def read_all(tab):
+    """Unfold and scroll through a page, and see that its images are there; `reading` notes what else goes wrong."""
+    tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    tab.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+    tab.wait_for_load_state("networkidle")
+    assert not tab.locator("article img").evaluate_all("images => images.filter(image => !image.naturalWidth).length")
+    tab.evaluate("window.scrollTo(0, 0)")
+
+
 @pytest.mark.parametrize(
     ("chinese", "english"), list(zip(ADDRESSES["zh"] + NOTEBOOKS["zh"], ADDRESSES["en"] + NOTEBOOKS["en"])), ids=lambda place: f"/{place}"
 )
-def test_the_language_switch_stays_on_the_page(site, browser, chinese, english):
+def test_a_page_loads_without_a_complaint_and_the_language_switch_stays_on_it(site, browser, chinese, english):
     with reading(browser, site) as tab:
         open_page(tab, site, chinese)
+        read_all(tab)
         switch_language(tab, "en")
         assert tab.url == site.url + english
+        read_all(tab)
         switch_language(tab, "zh")
         assert tab.url == site.url + chinese
 
@@ -288,8 +289,16 @@ def schemes(tab):
         tab.locator("[data-md-component=palette] label:visible").click()
 
 
+def lightness(color: str) -> float:
+    """Return how light a computed color is, from 0 to 1."""
+    red, green, blue = (float(number) for number in re.findall(r"[\d.]+", color)[:3])
+    return (red + green + blue) / 765
+
+
 @each_address
-def test_a_narrow_screen_does_not_scroll_sideways(site, browser, place):
+def test_a_phone_shows_a_page_in_both_schemes(site, browser, place):
+    """Nothing scrolls sideways, and the text of the figures can be read."""
+    fill = {}
     with reading(browser, site, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as tab:
         open_page(tab, site, place)
         tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
@@ -300,21 +309,7 @@ def test_a_narrow_screen_does_not_scroll_sideways(site, browser, place):
                 ".map(part => part.outerHTML.slice(0, 100)).slice(0, 3)"
             )
             assert width <= 390, f"/{place} is {width} pixels wide in the {scheme} scheme; perhaps because of {wide}"
-
-
-def lightness(color: str) -> float:
-    """Return how light a computed color is, from 0 to 1."""
-    red, green, blue = (float(number) for number in re.findall(r"[\d.]+", color)[:3])
-    return (red + green + blue) / 765
-
-
-@each_lesson
-def test_figures_follow_the_color_scheme(site, browser, language, page):
-    for place in (address(language, page), notebook_address(language, page)):
-        with reading(browser, site) as tab:
-            open_page(tab, site, place)
-            texts = tab.locator("figure svg text")
-            fill = {scheme: texts.evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)") for scheme in schemes(tab)}
-        assert fill["light"], f"/{place} has no figure with text"
-        for light, dark in zip(fill["light"], fill["dark"]):
-            assert lightness(light) < 0.5 < lightness(dark), f"/{place}: the text of a figure is {light} on light, {dark} on dark"
+            fill[scheme] = tab.locator("figure svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
+    assert fill["light"] or not any(page in place for _, page in LESSONS), f"/{place} has no figure with text"
+    for light, dark in zip(fill["light"], fill["dark"]):
+        assert lightness(light) < 0.5 < lightness(dark), f"/{place}: the text of a figure is {light} on light, {dark} on dark"
