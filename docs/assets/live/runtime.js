@@ -76,8 +76,8 @@ export async function start(place, lesson, title, build) {
   place.append(status);
   try {
     const panel = element("div", { role: "group", "aria-label": title, class: "live-panel", tabindex: -1 });
-    await style();
-    await build(panel, await load(lesson), calmly((text) => (status.textContent = text)));
+    const [model] = await Promise.all([load(lesson), style()]);
+    await build(panel, model, calmly((text) => (status.textContent = text)));
     place.querySelector("figure").replaceWith(status, panel);
     place.classList.add("live-running");
     panel.focus({ preventScroll: true }); // the button that had the focus goes
@@ -99,13 +99,19 @@ function style() {
   return styled;
 }
 
-/** Return a function that passes on only the last of several calls in quick succession. */
+/** Return a function that passes on a call at once, and of those in quick succession only the last: a live region is read aloud. */
 function calmly(call, milliseconds = 300) {
-  let timer;
-  return (...given) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => call(...given), milliseconds);
-  };
+  let timer = null;
+  let last = null;
+  function pass(given) {
+    last = null;
+    call(...given);
+    timer = setTimeout(() => {
+      timer = null;
+      if (last) pass(last);
+    }, milliseconds);
+  }
+  return (...given) => (timer === null ? pass(given) : (last = given));
 }
 
 /** Return an `update` that runs `work` again after it ended whenever it was asked for meanwhile, never twice at once. */
