@@ -79,7 +79,8 @@ async function build(panel, model, say) {
       ...languages.map((name, row) =>
         element("tr", {}, element("th", { scope: "row" }, name), ...steps.map(({ probabilities }) => {
           const share = probabilities[row];
-          return element("td", { style: `background: rgb(47 143 208 / ${share})` }, share < 0.005 ? "" : String(Math.round(100 * share)));
+          const shade = 0.45 * share; // the number on it can be read in both color schemes
+          return element("td", { style: `background: rgb(47 143 208 / ${shade})` }, share < 0.005 ? "" : String(Math.round(100 * share)));
         })),
       ),
     );
