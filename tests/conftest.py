@@ -1,18 +1,26 @@
 """What the tests share."""
 
 import functools
+import gzip
 import http.server
 import importlib.util
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import filelock
 import pytest
+import torch
 from playwright.sync_api import sync_playwright
+
+from tooling import packages
 
 SNIPPETS = Path(__file__).resolve().parent.parent / "snippets"
 RESULTS = SNIPPETS.parent / "docs" / "results"
@@ -27,39 +35,140 @@ def load_snippet(name: str) -> ModuleType:
     return module
 
 
+# --- the processes of a run: pytest-xdist starts one for each core
+
+# Where the site is served: by the main process, below a folder as GitHub Pages does.
+SERVED = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config):
+    """Serve a folder, empty until a test asks for the site; let each process compute on one core."""
+    if hasattr(config, "workerinput"):
+        torch.set_num_threads(1)
+        config.stash[SERVED] = config.workerinput["served"]
+        return
+    packages.install(tests=True)  # here, before several processes need them at once
+    folder = tempfile.TemporaryDirectory()
+    server = Server(("127.0.0.1", 0), functools.partial(Handler, directory=folder.name))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config.stash[SERVED] = {"folder": folder.name, "url": f"http://127.0.0.1:{server.server_port}/lessons/"}
+    config.add_cleanup(folder.cleanup)
+    config.add_cleanup(server.server_close)
+    config.add_cleanup(server.shutdown)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell a process of pytest-xdist where the site is served."""
+    node.workerinput["served"] = node.config.stash[SERVED]
+
+
+def pytest_addoption(parser):
+    """Add `--of` and `--first`, for those who write and those who plant faults."""
+    parser.addoption("--of", action="append", default=[], metavar="NAME", help="run the quick checks of a lesson or page alone, such as models/cnn")
+    parser.addoption("--first", action="append", default=[], metavar="NAME", help="run the checks of a lesson or page, or a file of tests, before all others")
+
+
+def concerns(item: pytest.Item, names: list[str]) -> bool:
+    """Tell whether a test is about one of these lessons or pages: by its parameters, or by the snippets it loads."""
+    said = f"{item.nodeid.partition('::')[2]} {loaded(item.path)}"
+    if any(item.nodeid.startswith(f"{name}::") for name in names):
+        return True
+    return item.path.name != "test_tooling.py" and any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) for name in names)
+
+
+@functools.cache
+def loaded(file: Path) -> str:
+    """Return the names of the snippets that a file of tests loads."""
+    return " ".join(re.findall(r'load_snippet\("([^"]+)"\)', file.read_text(encoding="utf-8")))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep or put first the tests that were asked for; those that need the whole site come after the others."""
+    of, first = config.getoption("of"), config.getoption("first")
+    if of:
+        kept = [item for item in items if "site" not in item.fixturenames and concerns(item, of)]
+        if not kept:
+            raise pytest.UsageError(f"no test is about {', '.join(of)}; name a lesson or page such as models/cnn")
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+    if first:
+        built = any(name.endswith(".py") for name in first)  # then it is the site that has changed
+        items.sort(key=lambda item: (("site" in item.fixturenames) != built, not concerns(item, first)))
+
+
 # --- the site, and the browser that reads it
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serve files without a word."""
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serve files without a word, text compressed, as a host of static sites does."""
+
+    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
         pass
 
+    def send_head(self):
+        path = Path(self.translate_path(self.path))
+        if path.is_dir() and self.path.partition("?")[0].endswith("/"):
+            path /= "index.html"
+        if path.suffix not in (".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml") or not path.is_file():
+            return super().send_head()
+        body = compressed(path, path.stat().st_mtime_ns)
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(str(path)) + "; charset=utf-8")
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        return io.BytesIO(body)
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Build the site, serve it below a folder as GitHub Pages does; yield its `folder` and `url`."""
-    root = tmp_path_factory.mktemp("served")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root))
-    url = f"http://127.0.0.1:{server.server_port}/lessons/"
+
+class Server(http.server.ThreadingHTTPServer):
+    """Let a browser leave in the middle of an answer without a word."""
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+@functools.cache
+def compressed(path: Path, _changed: int) -> bytes:
+    """Return a file as it is sent."""
+    return gzip.compress(path.read_bytes())
+
+
+def build(folder: Path, url: str) -> None:
+    """Build the site; fail with its first warning or error."""
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(root / "lessons")],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)],
         cwd=SNIPPETS.parent, env=os.environ | {"SITE_URL": url}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
     warnings = [line for line in built.stdout.splitlines() if line.startswith("WARNING")]
     if built.returncode or warnings:
-        server.server_close()
         pytest.fail(f"`mkdocs build --strict` ended with {built.returncode}:\n" + ("\n".join(warnings) or built.stdout[-3000:]), pytrace=False)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield SimpleNamespace(folder=root / "lessons", url=url)
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium that finds no host but this machine; $BROWSER_PATH names another one."""
+def site(pytestconfig):
+    """Build the site where it is served; yield its `folder` and `url`. The first process that asks builds for all."""
+    place = pytestconfig.stash[SERVED]
+    folder, built = Path(place["folder"]) / "lessons", Path(place["folder"]) / "built"
+    with filelock.FileLock(f"{built}.lock"):
+        if not built.exists():
+            build(folder, place["url"])
+            built.touch()
+    return SimpleNamespace(folder=folder, url=place["url"])
+
+
+# Chromium finds no host but this machine.
+SWITCHES = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+def browser_path() -> str:
+    """Return where Chromium lies; $BROWSER_PATH names another one."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, names)), None)
     if path is None:
@@ -67,9 +176,13 @@ def browser():
             f"none of {', '.join(names)} is installed; install one (Debian: `apt-get install chromium`), "
             "or name a Chromium with BROWSER_PATH=/path/to/it", pytrace=False,
         )
-    switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    switches += ["--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=switches)
+        chromium = playwright.chromium.launch(executable_path=browser_path(), args=SWITCHES)
         yield chromium
         chromium.close()

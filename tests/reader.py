@@ -2,6 +2,11 @@
 
 import contextlib
 
+import pytest
+
+from tooling import packages
+from tooling.lessons import LANGUAGES, SNIPPETS, page_names
+
 
 def address(language: str, page: str) -> str:
     """Return where a page lies in the site, such as `en/models/cnn/`."""
@@ -13,6 +18,17 @@ def address(language: str, page: str) -> str:
 def notebook_address(language: str, page: str) -> str:
     """Return where the notebook of a lesson lies in the site."""
     return f"{address(language, page)}notebook/"
+
+
+PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
+LESSONS = [(language, page) for language, page in PAGES if (SNIPPETS / f"{page}.py").is_file()]
+
+ADDRESSES = {language: [address(*place) for place in PAGES if place[0] == language] for language in LANGUAGES}
+NOTEBOOKS = {language: [notebook_address(*place) for place in LESSONS if place[0] == language] for language in LANGUAGES}
+ALL = [place for language in LANGUAGES for place in ADDRESSES[language] + NOTEBOOKS[language]]
+
+each_address = pytest.mark.parametrize("place", ALL, ids=lambda place: f"/{place}")
+each_lesson = pytest.mark.parametrize(("language", "page"), LESSONS)
 
 
 @contextlib.contextmanager
@@ -48,3 +64,23 @@ def open_page(tab, site, place: str):
     """Go to a page of the site."""
     answer = tab.goto(site.url + place)
     assert answer.status == 200, f"/{place} is not there"
+
+
+COME_INTO_SIGHT = """async () => {  // the theme finishes what is near the screen
+    for (let top = 0; top < document.documentElement.scrollHeight; top += innerHeight) {
+        window.scrollTo({ top, behavior: "instant" });
+        await new Promise(requestAnimationFrame);
+    }
+    window.scrollTo({ top: 0, behavior: "instant" });
+}"""
+
+
+def assert_accessible(tab, without: tuple[str, ...] = ()) -> None:
+    """Fail if axe-core finds anything wrong on a page, by all its rules but some."""
+    tab.add_style_tag(content="* { content-visibility: visible !important; transition: none !important }")
+    tab.evaluate(COME_INTO_SIGHT)
+    tab.evaluate(packages.find("axe-core", "axe.min.js").read_text(encoding="utf-8"))
+    rules = {rule: {"enabled": False} for rule in without}
+    found = tab.evaluate("rules => axe.run({ resultTypes: ['violations'], rules })", rules)["violations"]
+    said = [f"{one['id']} ({one['impact']}): {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found]
+    assert not found, f"{tab.url}:\n" + "\n".join(said)

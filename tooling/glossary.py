@@ -1,6 +1,7 @@
 """The glossary: a table of the site's terms, and each term explained where a page first uses it."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 import yaml
@@ -113,7 +114,7 @@ def mark(content: str, language: str) -> str:
     return SET_ASIDE.sub(lambda match: aside[int(match[1])], str(soup))
 
 
-def prose(node: Tag):
+def prose(node: Tag) -> Iterator[str]:
     """Yield the texts below a node in which terms are explained, in order."""
     for child in node.children:
         if isinstance(child, Tag):

@@ -5,18 +5,22 @@ The site is built once for each language; MkDocs calls each of these functions i
 """
 
 import base64
+import hashlib
 import html
 import json
 import posixpath
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import nbformat
 from bs4 import BeautifulSoup
+from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, InclusionLevel
+from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 from mkdocs.utils import get_relative_url
 
@@ -54,19 +58,19 @@ WORDS = {
 }
 
 
-def language_of(config) -> str:
+def language_of(config: MkDocsConfig) -> str:
     """Return the language that is being built."""
     return config.plugins["i18n"].current_language
 
 
-def is_notebook(page) -> bool:
+def is_notebook(page: Page) -> bool:
     """Tell whether a page is the notebook of a lesson."""
     return page.file.src_uri.endswith(".ipynb")
 
 
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which builds every File anew
 def on_files(files, config):
-    """Add the notebooks, the programs to download, KaTeX's style and fonts, and onnxruntime-web."""
+    """Add the notebooks, the programs to download, KaTeX's style, and onnxruntime-web."""
     language = language_of(config)
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(ROOT / ".cache" / "mkdocs-jupyter" / language)
     try:
@@ -81,8 +85,6 @@ def on_files(files, config):
             files.append(File.generated(config, uri, abs_src_path=str(path)))
         if katex.available():
             files.append(File.generated(config, "assets/katex/katex.css", content=katex.stylesheet()))
-            for path in katex.fonts():
-                files.append(File.generated(config, f"assets/katex/fonts/{path.name}", abs_src_path=str(path)))
         for path in live.engine():
             files.append(File.generated(config, f"assets/ort/{path.name}", abs_src_path=str(path)))
     return files
@@ -92,6 +94,7 @@ class NotebookPage(File):
     """A notebook that becomes a page of the site."""
 
     def is_documentation_page(self) -> bool:
+        """Return True, so that MkDocs makes a page of it."""
         return True
 
 
@@ -100,7 +103,7 @@ def lessons(language: str) -> list[str]:
     return [page for page in page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
 
 
-def notebook_file(language: str, page: str, book, config) -> File:
+def notebook_file(language: str, page: str, book: nbformat.NotebookNode, config: MkDocsConfig) -> File:
     """Write a notebook beside the other build products and return it as a page of the site."""
     path = NOTEBOOKS / language / f"{page}.ipynb"
     text = nbformat.writes(book) + "\n"
@@ -140,12 +143,12 @@ def on_page_markdown(markdown, page, config, files):
     return text
 
 
-def name_of(page) -> str:
+def name_of(page: Page) -> str:
     """Return the name of a page, such as `models/cnn`."""
     return page.file.src_uri.partition("/")[2].removesuffix(".md")
 
 
-def lesson_bar(language: str, name: str, page) -> str:
+def lesson_bar(language: str, name: str, page: Page) -> str:
     """Return the line that says when, on what and how well the program ran, and the downloads."""
     words, record = WORDS[language], run_record(name)
     program = get_relative_url(f"snippets/{name}.py", page.url)
@@ -190,7 +193,7 @@ def on_page_content(content, page, config, files):
         raise PluginError(f"{where}: {error}") from None
 
 
-def figure(match: re.Match, page) -> str:
+def figure(match: re.Match, page: Page) -> str:
     """Return the figure that an image of a result stands for; leave other images alone."""
     alternative, address, caption = (html.unescape(group or "") for group in match.groups())
     path = posixpath.normpath(posixpath.join(page.url, address))
@@ -208,7 +211,7 @@ UNUSED = (
 )
 
 
-def notebook_content(content: str, page, config) -> str:
+def notebook_content(content: str, page: Page, config: MkDocsConfig) -> str:
     """Keep of mkdocs-jupyter's page what the theme does not bring itself.
 
     Half a megabyte of style, and scripts from other hosts, stay behind; the code takes the
@@ -225,6 +228,8 @@ def notebook_content(content: str, page, config) -> str:
         code.wrap(soup.new_tag("pre"))
     for node in soup.select("[tabindex]"):
         del node["tabindex"]
+    for node in soup.select(".jp-OutputArea-output pre"):
+        node["tabindex"] = "0"  # a wide output scrolls by the keys too
     for node in soup.select('[id^="cell-id="]'):  # the theme's copy button makes a selector of it
         del node["id"]
 
@@ -237,7 +242,10 @@ def notebook_content(content: str, page, config) -> str:
         heading["id"] = identity
         name = heading.get_text(strip=True)
         tokens.append({"level": int(heading.name[1]), "id": identity, "name": name, "html": name, "children": []})
-    page.toc = get_toc([token for token in tokens if token["level"] == 2])
+    title = soup.find("h1")
+    title["id"] = "notebook"
+    top = {"level": 1, "id": "notebook", "name": title.get_text(strip=True), "html": title.get_text(strip=True)}
+    page.toc = get_toc([top | {"children": [token for token in tokens if token["level"] == 2]}])
     page.meta |= {"search": {"exclude": True}, "formulas": False}
 
     for text in soup.find_all(string=re.compile(r"\$")):
@@ -247,10 +255,12 @@ def notebook_content(content: str, page, config) -> str:
     for image in soup.select('img[src^="data:image/svg+xml"]'):
         svg = base64.b64decode(image["src"].partition(",")[2]).decode()
         prefix = f"figure-{len(image.find_all_previous('figure'))}"
-        image.replace_with(BeautifulSoup(figures.inline(svg, prefix, image.get("alt", "")), "html.parser"))
+        drawn = BeautifulSoup(figures.inline(svg, prefix, image.get("alt", "")), "html.parser")
+        alone = image.parent.name == "p" and not image.parent.get_text(strip=True)
+        (image.parent if alone else image).replace_with(drawn)  # a paragraph holds no figure
     words, file = WORDS[language], f"{posixpath.basename(lesson)}.ipynb"
     back = f'<p><a href="../">{words["lesson"]}</a> · <a href="{file}" download>{words["notebook_file"]}</a></p>'
-    soup.find("h1").insert_after(BeautifulSoup(back, "html.parser"))
+    title.insert_after(BeautifulSoup(back, "html.parser"))
     return str(soup.select_one(".jupyter-wrapper"))
 
 
@@ -286,13 +296,52 @@ MENDS = (
 )
 
 
+def on_startup(command, dirty):
+    """Leave the policy out of `mkdocs serve`: its page reloads itself by a script that is not ours."""
+    global with_policy
+    with_policy = command != "serve"
+
+
 def on_post_page(output, page, config):
-    """Mend what the theme leaves undone. Raises PluginError where the theme has changed."""
+    """Finish a page of the site."""
+    return finish(output, language_of(config))
+
+
+def on_post_template(output, template_name, config):
+    """Finish the page for an address that is not there."""
+    return finish(output, language_of(config)) if template_name == "404.html" else output
+
+
+def finish(output: str, language: str) -> str:
+    """Mend what the theme leaves undone, and add the policy. Raises PluginError where the theme has changed."""
     for bare, mended in MENDS:
         if bare not in output:
             raise PluginError(f"The theme no longer writes `{bare}`; see whether MENDS in tooling/hooks.py is still needed.")
-        output = output.replace(bare, mended.format(**WORDS[language_of(config)]))
+        output = output.replace(bare, mended.format(**WORDS[language]))
+    if 'id="__toc"' not in output:  # a page outside the navigation has no box that this label could tick
+        output = output.replace(' for="__toc"', "")
+    if with_policy:
+        output = output.replace('<meta charset="utf-8">', f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy(output)}">', 1)
     return output
+
+
+with_policy = True
+SCRIPT = re.compile(r'<script(?: type="module")?>(.*?)</script>', re.DOTALL)
+
+
+def policy(page: str) -> str:
+    """Return the content security policy of a page: its own host, and of inline scripts those it now holds.
+
+    Styles are free: KaTeX and the figures place their parts by style attributes.
+    """
+    hashes = {base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in SCRIPT.findall(page)}
+    scripts = ["'self'", *(f"'sha256-{code}'" for code in sorted(hashes))]
+    if "data-script=" in page:  # a live model is WebAssembly
+        scripts.append("'wasm-unsafe-eval'")
+    return (
+        f"default-src 'self'; script-src {' '.join(scripts)}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "object-src 'none'; frame-src 'none'; base-uri 'none'; form-action 'self'"
+    )
 
 
 # What separates words: in Chinese text the marks that jieba sets, full-width punctuation,
@@ -312,9 +361,30 @@ SEARCH = {
 
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which merges the languages
 def on_post_build(config):
-    """Split the search index: a reader of one language does not get the pages of the other."""
+    """Mend the theme's script, split the search index, and add KaTeX's fonts as far as the pages need them."""
     if config.plugins["i18n"].building:
         return  # the build of one language within that of the site
+    mend_script(config)
+    split_search(config)
+    if katex.available():
+        target = Path(config.site_dir, "assets", "katex", "fonts")
+        target.mkdir(parents=True, exist_ok=True)
+        for path in katex.fonts():
+            shutil.copy(path, target / f"{path.stem.rpartition('-')[0]}.woff2")
+
+
+def mend_script(config: MkDocsConfig) -> None:
+    """Let the copy buttons stand in a plain element: a page full of nameless landmarks is hard to hear."""
+    bare, mended = '"nav",{class:"md-code__nav"}', '"div",{class:"md-code__nav"}'
+    (script,) = Path(config.site_dir, "assets", "javascripts").glob("bundle.*.min.js")
+    text = script.read_text(encoding="utf-8")
+    if bare not in text:
+        raise PluginError(f"The theme's script no longer holds `{bare}`; see whether mend_script in tooling/hooks.py is still needed.")
+    script.write_text(text.replace(bare, mended), encoding="utf-8")
+
+
+def split_search(config: MkDocsConfig) -> None:
+    """Split the search index: a reader of one language does not get the pages of the other."""
     path = Path(config.site_dir) / "search" / "search_index.json"
     index = json.loads(path.read_text(encoding="utf-8"))
     others = {f"{language}/": language for language in LANGUAGES[1:]}

