@@ -78,6 +78,8 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         self.position = nn.Embedding(context, width)
+        for table in (self.embedding, self.position):
+            nn.init.normal_(table.weight, std=0.02)  # PyTorch's 1 is too large to share
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout=0.0, activation="gelu",
             batch_first=True, norm_first=True,
@@ -103,7 +105,7 @@ def parameters(model: nn.Module) -> int:
 
 
 def multiply_adds(model: nn.Module, x: torch.Tensor) -> tuple[int, int]:
-    """Return the multiply-adds of a forward pass over x, and of a step of training.
+    """Return the multiply-adds of a forward pass over x, (batch, ...), and of a step.
 
     Counted are matrix products and convolutions, which are nearly all of the work.
     Model and x lie on the device `meta`, where tensors have shapes but no data.
@@ -119,13 +121,13 @@ def multiply_adds(model: nn.Module, x: torch.Tensor) -> tuple[int, int]:
 
 # --8<-- [start:activations]
 def size(tensors: list[torch.Tensor]) -> int:
-    """Return the bytes of tensors; those that share their memory count once."""
+    """Return the bytes of tensors of any shape; those that share memory count once."""
     memory = [tensor.untyped_storage() for tensor in tensors]
     return sum({part.data_ptr(): part.nbytes() for part in memory}.values())
 
 
 def forward_pass(model: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Return a loss, and the bytes of activations kept for the backward pass."""
+    """Return a loss, a scalar, and the bytes of activations kept to go backward."""
     kept: list[torch.Tensor] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -143,7 +145,8 @@ def forward_pass(model: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, int]:
 def memory(model: nn.Module, x: torch.Tensor, mixed: bool = False) -> dict[str, int]:
     """Return the bytes of weights, gradients, Adam's numbers and activations of a step.
 
-    `mixed` computes with weights of 16 bits and keeps a copy of 32 bits to update.
+    A step reads x, (batch, ...). `mixed` computes with weights of 16 bits and keeps a
+    copy of 32 bits to update.
     Diederik Kingma and Jimmy Ba, Adam: A method for stochastic optimization, 2015.
     Paulius Micikevicius et al., Mixed precision training, 2018.
     """

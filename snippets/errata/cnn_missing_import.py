@@ -13,7 +13,7 @@ class Net(nn.Module):
         self.conv1 = nn.Conv2d(3, 32, kernel_size=3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what F.relu would make of the convolution, if F were known."""
+        """Return (batch, 32, 32, 32) of (batch, 3, 32, 32), if F were known."""
         return F.relu(self.conv1(x))
 
 

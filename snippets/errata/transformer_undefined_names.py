@@ -15,7 +15,7 @@ class Transformer(nn.Module):
         self.pos_encoding = PositionalEncoding(hidden_size)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what would enter the first layer, if the names were known."""
+        """Return what would enter the first layer, (batch, length, hidden)."""
         return self.pos_encoding(self.embedding(tokens) * math.sqrt(self.hidden_size))
 
 
@@ -26,7 +26,7 @@ class NoEncoding(nn.Module):
         super().__init__()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x as it is."""
+        """Return x, (batch, length, hidden), as it is."""
         return x
 
 

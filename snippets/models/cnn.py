@@ -290,7 +290,10 @@ def compare(data: Data, normalize: Callable, epochs: int, mirror: bool) -> tuple
 
 # --8<-- [start:mistakes]
 def find_mistakes(data: Data, probabilities: torch.Tensor) -> list[dict]:
-    """Return the test images that got a wrong class, the most confident one first."""
+    """Return the test images that got a wrong class, the most confident one first.
+
+    The probabilities are those of all test images, (count, classes).
+    """
     confidence, predicted = probabilities.max(1)  # (count,), (count,)
     order = confidence.argsort(descending=True)
     return [
@@ -305,7 +308,10 @@ def find_mistakes(data: Data, probabilities: torch.Tensor) -> list[dict]:
 
 
 def confusions(matrix: np.ndarray, classes: list[str]) -> dict:
-    """Return each class's accuracy and the most frequent confusion, if there is one."""
+    """Return each class's accuracy and the most frequent confusion, if there is one.
+
+    The matrix, (classes, classes), counts true classes by row, answers by column.
+    """
     right = matrix.diagonal()
     wrong = matrix - np.diag(right)
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
@@ -332,7 +338,10 @@ def draw_losses(losses: dict[str, list[float]]) -> plt.Figure:
 
 
 def draw_confusion(matrix: np.ndarray, classes: list[str]) -> plt.Figure:
-    """Draw how often images of each class (row) were taken for each class (column)."""
+    """Draw how often images of each class (row) were taken for each class (column).
+
+    The matrix has the shape (classes, classes).
+    """
     fig, ax = plt.subplots(figsize=(6.2, 6), layout="constrained")
     blue = LinearSegmentedColormap.from_list("blue", ["#2f8fd010", "#2f8fd0d0"])
     ax.imshow(np.sqrt(matrix / matrix.sum(1, keepdims=True)), cmap=blue)
@@ -392,7 +401,10 @@ def draw_feature_maps(
 
 
 def draw_mistakes(mistakes: list[dict], images: torch.Tensor) -> plt.Figure:
-    """Draw up to 8 mistakes: "true → predicted" and the probability it was given."""
+    """Draw up to 8 mistakes: "true → predicted" and the probability it was given.
+
+    `images` are all test images, (count, 3, 32, 32).
+    """
     rows = 2 if len(mistakes) > 4 else 1
     fig, axes = plt.subplots(rows, 4, figsize=(7, 2.2 * rows), layout="constrained")
     for ax, mistake in zip(axes.flat, mistakes):
@@ -455,7 +467,8 @@ def export(
 ) -> None:
     """Write the network as ONNX, and test images with its answers, for the page.
 
-    The six images whose true class got the lowest of the `probabilities` come first.
+    The six images whose true class got the lowest of the `probabilities`,
+    (test images, classes), come first.
     """
     for name in ("torch.onnx", "onnxscript"):  # they tell of steps, not of faults
         logging.getLogger(name).setLevel(logging.ERROR)

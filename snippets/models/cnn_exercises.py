@@ -85,7 +85,7 @@ def shuffle_pixels(x: torch.Tensor, seed: int = 0) -> torch.Tensor:
 
 
 def svm(x: torch.Tensor, y: torch.Tensor, test_x: torch.Tensor, test_y: torch.Tensor) -> float:
-    """Return the test accuracy of a support vector machine on the bare pixels."""
+    """Return the test accuracy of an SVM on the pixels of (count, 1, 16, 16)."""
     return SVC(C=10).fit(x.flatten(1), y).score(test_x.flatten(1), test_y)
 # --8<-- [end:shuffle]
 

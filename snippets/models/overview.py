@@ -48,6 +48,7 @@ class ConvNet(nn.Module):
             for i in range(5)
         )
         self.output = nn.Linear(hidden, SYMBOLS)
+        nn.init.normal_(self.output.weight, std=0.02)  # at first all symbols are alike
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits, (batch, symbols), of symbols, (batch, time)."""

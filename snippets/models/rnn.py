@@ -157,6 +157,7 @@ def loss_of(
 ) -> torch.Tensor:
     """Return half the loss at the last character plus half the mean loss at all.
 
+    x holds names, (batch, time), padded by 0, and y their languages, (batch,).
     Target replication: Z. C. Lipton, D. C. Kale, C. Elkan and R. Wetzel, Learning to
     diagnose with LSTM recurrent neural networks, 2016.
     """
@@ -252,7 +253,10 @@ def baselines(data: Data) -> dict[str, float]:
 
 # --8<-- [start:figures]
 def draw_confusion(labels: list[int], predicted: np.ndarray, file: Path) -> None:
-    """Draw how often each language, a row, was taken for each other, a column."""
+    """Draw how often each language, a row, was taken for each other, a column.
+
+    `predicted` holds an answer, (count,), for each label.
+    """
     names = list(LANGUAGES.values())
     counts = confusion_matrix(labels, predicted, labels=range(len(names)))
     clear_to_blue = LinearSegmentedColormap.from_list("", ["#2f7ed800", "#2f7ed8c0"])
@@ -380,7 +384,10 @@ def export(
     small: NameLSTM, letters: dict[str, int], names: list[str], labels: list[int],
     shares: np.ndarray, out: Path, count: int = 60,
 ) -> None:
-    """Write the network as ONNX, and names with its answers, for the page."""
+    """Write the network as ONNX, and names with its answers, for the page.
+
+    `shares` are the probabilities of all names, (names, classes).
+    """
     for name in ("torch.onnx", "onnxscript"):  # they tell of steps, not of faults
         logging.getLogger(name).setLevel(logging.ERROR)
     states = torch.zeros(2, small.lstm.num_layers, 1, small.lstm.hidden_size)

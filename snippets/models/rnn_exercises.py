@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -107,7 +108,7 @@ def shuffled(name: str) -> str:
     return "".join(random.Random(name).sample(name, len(name)))
 
 
-def changed(data: list[list], change) -> list[list]:
+def changed(data: list[list], change: Callable[[str], str]) -> list[list]:
     """Return the data with every name changed, those of the test too."""
     names, test_names, *labels = data
     return [[change(name) for name in part] for part in (names, test_names)] + labels

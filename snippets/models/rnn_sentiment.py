@@ -188,7 +188,7 @@ def train(
     model: TextLSTM, rows: list[torch.Tensor], labels: list[int], epochs: int,
     hide: float = 0.2,
 ) -> list[float]:
-    """Train on encoded texts; return the loss of each batch.
+    """Train on encoded texts, (time,) each; return the loss of each batch.
 
     A share `hide` of the words is made unknown, so that no single word decides alone.
     """
@@ -251,7 +251,10 @@ def linear(
 def compare(
     data: Data, train_part: np.ndarray, test_part: np.ndarray, epochs: int
 ) -> tuple[float, float]:
-    """Return the test accuracies of the LSTM and of the linear model on one split."""
+    """Return the test accuracies of the LSTM and of the linear model on one split.
+
+    A part holds the rows of its texts, (count,).
+    """
     parts = (train_part, test_part)
     texts, test_texts = ([data.texts[row] for row in part] for part in parts)
     labels, test_labels = (np.array(data.labels)[part] for part in parts)

@@ -334,7 +334,7 @@ def rate(step: int, steps: int) -> float:
 
 
 def teacher_forced(model: nn.Module, batch: list[Example]) -> torch.Tensor:
-    """Return the mean loss of a token, each predicted from the right ones before it."""
+    """Return the mean loss of a token, a scalar, after the right ones before it."""
     source = pad([one.source for one in batch])  # (batch, source length)
     target = pad([[START, *one.target, END] for one in batch])  # (batch, 1 + length)
     logits = model(source, target[:, :-1])  # (batch, length, vocabulary)

@@ -125,7 +125,8 @@ class Transformer(nn.Module):
     def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return logits, (batch, target length, vocabulary)."""
         length = target.shape[1]
-        future = torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+        future = torch.ones(length, length, dtype=torch.bool, device=target.device)
+        future = future.triu(1)
         hidden = self.body(
             self.embed(source), self.embed(target),
             tgt_mask=future & self.variant.causal, tgt_key_padding_mask=target == PAD,

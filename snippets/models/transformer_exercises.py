@@ -93,7 +93,7 @@ def cached(layer: nn.MultiheadAttention, x: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def again(layer: nn.MultiheadAttention, x: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Do the same as `cached` by running the whole beginning for every position."""
+    """Do the same to (batch, length, hidden), running the whole past every time."""
     outputs, projected = [], 0
     for length in range(1, x.shape[1] + 1):
         start = x[:, :length]

@@ -187,7 +187,8 @@ class EncoderDecoder(nn.Module):
     ) -> torch.Tensor:
         """Return (batch, target length, hidden); no position sees its future."""
         memory = self.encoder(source, source_hidden)
-        return self.decoder(target, memory, causal_mask(target.shape[1]), source_hidden)
+        future = causal_mask(target.shape[1]).to(target.device)
+        return self.decoder(target, memory, future, source_hidden)
 # --8<-- [end:whole]
 
 

@@ -13,7 +13,7 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 MISSING = -999.0  # how the damaged table writes "not known"
@@ -29,14 +29,14 @@ def load_data(seed: int) -> list[np.ndarray]:
 
 
 def lose(table: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
-    """Return the table with a share of its values, chosen at random, as MISSING."""
+    """Return a table, (rows, columns), with a random share of its values as MISSING."""
     return np.where(random.random(table.shape) < share, MISSING, table)
 # --8<-- [end:setup]
 
 
 # --8<-- [start:inspect]
 def inspect(table: np.ndarray) -> dict[str, int]:
-    """Count what should be looked at before anything is trained on a table."""
+    """Count what should be looked at in a table, (rows, columns), before training."""
     values, counts = np.unique(table, return_counts=True)
     spread = np.abs(table - np.median(table, axis=0))
     typical = np.median(spread, axis=0).clip(min=1e-12)
@@ -53,18 +53,22 @@ def inspect(table: np.ndarray) -> dict[str, int]:
 
 
 # --8<-- [start:repairs]
-def classifier():
+def classifier() -> Pipeline:
     """Return a linear classifier that scales its features by what it was fitted on."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
-def left_alone(train, labels, test, test_labels) -> float:
-    """Return the test accuracy if -999 is taken for a measurement."""
+def left_alone(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """Return the test accuracy on (rows, 30) if -999 is taken for a measurement."""
     return classifier().fit(train, labels).score(test, test_labels)
 
 
-def rows_dropped(train, labels, test, test_labels) -> float:
-    """Train on complete rows only; fill the test part: everyone needs an answer."""
+def rows_dropped(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """Train on complete ones of (rows, 30); fill the test part: all need answers."""
     complete = (train != MISSING).all(axis=1)
     if len(set(labels[complete])) < 2:
         return float((test_labels == np.bincount(labels).argmax()).mean())
@@ -73,14 +77,18 @@ def rows_dropped(train, labels, test, test_labels) -> float:
     return model.score(filled.transform(test), test_labels)
 
 
-def median(train, labels, test, test_labels) -> float:
-    """Fill every gap with the median that the column has in the training part."""
+def median(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """Fill every gap in (rows, 30) with the median of its column in `train`."""
     fill = SimpleImputer(missing_values=MISSING, strategy="median")
     return make_pipeline(fill, classifier()).fit(train, labels).score(test, test_labels)
 
 
-def neighbors(train, labels, test, test_labels) -> float:
-    """Fill every gap with the mean of the five most similar training rows."""
+def neighbors(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """Fill every gap in (rows, 30) with the mean of five similar training rows."""
     gaps = FunctionTransformer(lambda table: np.where(table == MISSING, np.nan, table))
     fill = make_pipeline(gaps, StandardScaler(), KNNImputer(n_neighbors=5))
     return make_pipeline(fill, classifier()).fit(train, labels).score(test, test_labels)

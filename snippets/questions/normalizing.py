@@ -38,12 +38,12 @@ def as_measured(train: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def standardized(train: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Subtract each column's mean and divide by its deviation, both of `train`."""
+    """Shift and scale a table, (rows, columns), by mean and deviation in `train`."""
     return (table - train.mean(axis=0)) / train.std(axis=0).clip(min=1e-12)
 
 
 def between_0_and_1(train: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Move each column's smallest value in `train` to 0, its largest to 1."""
+    """Scale a table, (rows, columns): a column of `train` runs from 0 to 1 then."""
     low, high = train.min(axis=0), train.max(axis=0)
     return (table - low) / (high - low).clip(min=1e-12)
 
@@ -57,7 +57,8 @@ SCALES = {
 def condition(table: np.ndarray) -> float:
     """Return the largest over the smallest eigenvalue of the columns' covariance.
 
-    Gradient descent on squared errors needs a number of steps in proportion to it.
+    Gradient descent on squared errors needs a number of steps in proportion to it. The
+    table is (rows, columns).
     """
     values = np.linalg.eigvalsh(np.cov(table.T))  # (columns), ascending
     return float(values[-1] / values[0])

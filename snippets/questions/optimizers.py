@@ -35,18 +35,24 @@ def load_data() -> list[Tensor]:
 
 # --8<-- [start:rules]
 def sgd(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
-    """Stochastic gradient descent: Robbins and Monro, 1951."""
+    """Stochastic gradient descent: Robbins and Monro, 1951.
+
+    Weight and gradient are of any shape, the same.
+    """
     weight -= rate * gradient
 
 
 def momentum(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
-    """Keep nine tenths of the last step's direction: Polyak, 1964."""
+    """Keep nine tenths of the velocity, shaped like the weight: Polyak, 1964."""
     memory["velocity"] = 0.9 * memory.get("velocity", 0) + gradient
     weight -= rate * memory["velocity"]
 
 
 def adam(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
-    """Divide the mean gradient by its typical size: Kingma and Ba, 2015."""
+    """Divide the mean gradient by its typical size: Kingma and Ba, 2015.
+
+    Both averages are shaped like the weight.
+    """
     step = memory["step"] = memory.get("step", 0) + 1
     memory["mean"] = 0.9 * memory.get("mean", 0) + 0.1 * gradient
     memory["square"] = 0.999 * memory.get("square", 0) + 0.001 * gradient**2
@@ -56,7 +62,10 @@ def adam(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
 
 
 def adamw(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
-    """Shrink the weight apart from the gradient: Loshchilov and Hutter, 2019."""
+    """Shrink the weight apart from the gradient: Loshchilov and Hutter, 2019.
+
+    Both are of any shape, the same.
+    """
     weight *= 1 - rate * 0.01
     adam(weight, gradient, memory, rate)
 

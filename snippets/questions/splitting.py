@@ -34,13 +34,13 @@ def copy(images: np.ndarray, seed: int) -> np.ndarray:
 
 # --8<-- [start:ways]
 def copies_first(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Copy, then split at random: copies of one digit land on both sides."""
+    """Copy (count, 8, 8), then split at random: copies land on both sides."""
     images, labels = copy(images, seed), np.repeat(labels, COPIES)
     return train_test_split(images, labels, test_size=0.2, random_state=seed)
 
 
 def by_group(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Copy, then split so that all copies of one digit stay on one side."""
+    """Copy (count, 8, 8), then split: all copies of one digit stay on one side."""
     groups = np.repeat(np.arange(len(images)), COPIES)
     images, labels = copy(images, seed), np.repeat(labels, COPIES)
     splitter = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
@@ -49,7 +49,7 @@ def by_group(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarr
 
 
 def split_first(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Split, then copy the training part alone: the test part stays as it came."""
+    """Split (count, 8, 8), then copy the training part; the test part stays."""
     train, test, train_labels, test_labels = train_test_split(
         images, labels, test_size=0.2, stratify=labels, random_state=seed
     )

@@ -45,7 +45,7 @@ def network(seed: int) -> nn.Sequential:
 
 # --8<-- [start:train]
 def train(images: Tensor, labels: Tensor, seed: int, epochs: int) -> nn.Module:
-    """Train as usual, with no thought of privacy."""
+    """Train on (count, 64) as usual, with no thought of privacy."""
     model = network(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
     for _ in range(epochs):
@@ -61,7 +61,7 @@ def train(images: Tensor, labels: Tensor, seed: int, epochs: int) -> nn.Module:
 def train_privately(
     images: Tensor, labels: Tensor, seed: int, steps: int, noise: float
 ) -> nn.Module:
-    """Train by noisy sums of clipped gradients: Abadi et al., 2016.
+    """Train on (count, 64) by noisy sums of clipped gradients: Abadi et al., 2016.
 
     Each person's gradient is shortened to length 1; the sum gets Gaussian noise with
     `noise` as its standard deviation. Every step uses all data.
@@ -109,6 +109,7 @@ def attack(model: nn.Module, data: list[Tensor]) -> dict:
 
     Return the area under the curve (0.5 is guessing), the share of members found while
     one stranger in a hundred is accused, and the accuracies on rightly labeled images.
+    `data` holds images, (count, 64), and labels, (count,), of members, of strangers.
     """
     images, labels, strangers, stranger_labels = data
     score = -torch.cat([losses(model, images, labels),

@@ -75,7 +75,7 @@ def pack(numbers: Tensor, bits: int) -> np.ndarray:
 
 
 def unpack(stored: np.ndarray, bits: int, shape: torch.Size) -> Tensor:
-    """Return the whole numbers, of the given shape, that `pack` wrote."""
+    """Return the whole numbers, (rows, columns) by `shape`, that `pack` wrote."""
     digits = np.unpackbits(stored, count=shape.numel() * bits).reshape(-1, bits)
     padded = np.pad(digits, ((0, 0), (8 - bits, 0)))  # (count, 8)
     numbers = torch.from_numpy(np.packbits(padded, axis=1)).to(torch.int16)

@@ -3,12 +3,13 @@
 import pytest
 import torch
 from conftest import load_snippet
+from model_checks import check_fault
 
 
 def test_missing_import_shows_at_the_first_image():
     program = load_snippet("errata/cnn_missing_import")
     net = program.Net()
-    with pytest.raises(NameError, match="name 'F' is not defined"):
+    with check_fault(program.Net, "F is not imported", NameError, "name 'F' is not defined"):
         net(torch.zeros(1, 3, 32, 32))
 
 

@@ -2,6 +2,7 @@
 
 import torch
 from conftest import load_snippet
+from model_checks import check_fault, check_model, check_padding_is_ignored
 
 last_step = load_snippet("errata/rnn_last_step")
 
@@ -21,6 +22,29 @@ def test_listing_answers_otherwise_in_a_padded_batch_and_says_nothing():
         alone = model(x[row : row + 1, :length])
         same = torch.allclose(together[row], alone[0], atol=1e-5)
         assert same == (length == x.shape[1]), "only the longest sequence is answered as if alone"
+
+
+SIZES = {"input_size": 8, "hidden_size": 16, "layers": 2, "classes": 8}
+
+
+def batch():
+    """Return random sequences, (count, time, 8), the lengths, (count,), the answers, (count,), and where padding is."""
+    torch.manual_seed(0)
+    x, lengths, y = last_step.batch(8, 9)
+    return x, lengths, y, torch.arange(x.shape[1]) >= lengths[:, None]
+
+
+def test_listing_reads_its_answer_from_the_padding():
+    x, _, y, padding = batch()
+    with check_fault(last_step.RNN, "it takes the last step of the batch", AssertionError, "the padding of input 0 leaks"):
+        check_padding_is_ignored(lambda: last_step.RNN(**SIZES), x, y, padding)
+
+
+def test_repairs_pass_what_every_model_must():
+    x, lengths, y, padding = batch()
+    check_model(lambda: last_step.LastValid(**SIZES), (x, lengths), y, classes=8, padding=padding)
+    # PyTorch packs by lengths that lie on the CPU
+    check_model(lambda: last_step.Packed(**SIZES), (x, lengths), y, classes=8, padding=padding, skip=["device"])
 
 
 def test_repairs_agree_and_padding_changes_nothing():

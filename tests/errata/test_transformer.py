@@ -1,14 +1,15 @@
 """Each faulty Transformer fails, or stays silent, as the page says."""
 
-import pytest
 import torch
 from conftest import load_snippet
+from model_checks import check_fault, check_model, check_samples_are_separate
 
 
 def test_undefined_names(capsys):
     program = load_snippet("errata/transformer_undefined_names")
-    with pytest.raises(NameError, match="name 'PositionalEncoding' is not defined"):
+    with check_fault(program.Transformer, "PositionalEncoding is not defined", NameError, "name 'PositionalEncoding' is not defined"):
         program.Transformer(10, 8)
+    check_model(lambda: program.NoEncoding(8), torch.randn(4, 5, 8), torch.randint(8, (4, 5)))
     program.main()
     printed = capsys.readouterr().out
     assert "constructing it: NameError: name 'PositionalEncoding' is not defined" in printed
@@ -34,9 +35,12 @@ def test_one_layer_whatever_is_asked(capsys):
     def count(model):
         return sum(parameter.numel() for parameter in model.parameters())
 
-    assert count(program.Encoder(64, 1, 4)) == count(program.Encoder(64, 6, 4))
+    with check_fault(program.Encoder, "num_layers is ignored", AssertionError):
+        assert count(program.Encoder(64, 6, 4)) > count(program.Encoder(64, 1, 4))
     assert count(program.Repaired(64, 6, 4)) == 6 * count(program.Encoder(64, 1, 4))
-    assert program.Repaired(64, 6, 4)(torch.zeros(3, 2, 64)).shape == (3, 2, 64)
+    # (length, batch, hidden), as in the listing
+    with check_fault(program.Repaired, "it has no batch_first, like the listing", AssertionError, "depends on sample"):
+        check_samples_are_separate(lambda: program.Repaired(16, 2, 4), torch.randn(4, 5, 16), torch.zeros(4, 5).long())
     program.main()
     assert "281,152, 562,304, 1,686,912" in capsys.readouterr().out
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import RESULTS, SNIPPETS, load_snippet
-from model_checks import assert_equal, check_eight_bits, check_model, exported
+from model_checks import check_eight_bits, check_export, check_model, exported
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -222,7 +222,7 @@ def test_main_writes_its_results(tmp_path):
 
 def test_eight_bits():
     torch.manual_seed(0)
-    check_eight_bits(cnn.ConvNet(), cnn.shrink)
+    check_eight_bits(cnn.ConvNet(), cnn.shrink, cnn.EightBits)
 
 
 def test_export_is_equal_to_pytorch(tmp_path):
@@ -231,11 +231,13 @@ def test_export_is_equal_to_pytorch(tmp_path):
     normalize, small = cnn.normalizer(data.train_images), cnn.shrink(model)
     probabilities = cnn.evaluate(small, data.test_images, normalize)
     cnn.export(small, data, normalize, probabilities, tmp_path)
-    run = exported(tmp_path)
+    run, page = exported(tmp_path), cnn.Live(small, normalize)
     for image in torch.rand(3, 1, 3, 32, 32) * 255:
         first = torch.relu(model.conv1(normalize(image)))
         second = torch.relu(model.conv2(torch.max_pool2d(first, 2)))
-        assert_equal(run(image=image), [small(normalize(image)).softmax(1), first, second])
+        check_export(run, page, image=image)
+        for found, expected in zip(page(image), [small(normalize(image)).softmax(1), first, second], strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 def test_samples_are_test_images_with_their_answers():

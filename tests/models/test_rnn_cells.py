@@ -5,9 +5,28 @@ import random
 import pytest
 import torch
 from conftest import load_snippet
+from model_checks import check_model
+from torch import nn
 
 cells = load_snippet("models/rnn_cells")
 SIZES = random.Random(0)
+
+
+class Unrolled(nn.Module):
+    """A cell that runs along the time, and a linear layer that reads its state h at each step."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell, self.output = cell, nn.Linear(32, 10)
+
+    def forward(self, x):
+        return self.output(cells.unroll(self.cell, x))
+
+
+@pytest.mark.parametrize("name", cells.PAIRS)
+def test_cell(name):
+    torch.manual_seed(0)
+    check_model(lambda: Unrolled(cells.PAIRS[name][0](16, 32)), torch.randn(8, 5, 16), torch.randint(10, (8, 5)), classes=10, causal=True)
 
 
 @pytest.mark.parametrize("name", cells.PAIRS)

@@ -1,0 +1,206 @@
+"""Every model of a snippet is checked; every function says what it takes, what it returns, and of which shape."""
+
+import ast
+import inspect
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from tooling.lessons import ROOT, SNIPPETS, snippet_names, snippet_path
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+each_snippet = pytest.mark.parametrize("name", snippet_names())
+
+# Python gives MkDocs' events their arguments; MkDocs says which.
+EVENT = re.compile("on_[a-z_]+")
+# Between brackets, names and numbers parted by commas: (batch, 3, 32, 32), (count,), (..., hidden)
+SHAPE = re.compile(r"\((?=[^()]*,)[\w .,+*/-]+\)|\b(?:scalar|shaped like|any shape)\b")
+ARRAY = re.compile(r"\b(Tensor|ndarray)\b")
+
+
+# --- models
+
+
+def modules(file: Path) -> set[str]:
+    """Return the names of the models that a program defines; a class that others only inherit from is none."""
+    assert not [node for top in ast.parse(file.read_text(encoding="utf-8")).body for node in ast.walk(top) if isinstance(node, ast.ClassDef) and node is not top], (
+        f"{file}: a class within a function or a class cannot be checked; put it at the top"
+    )
+    defined = runpy.run_path(str(file), run_name="snippet").values()
+    classes = {value for value in defined if inspect.isclass(value) and value.__module__ == "snippet"}
+    return {kind.__name__ for kind in classes if issubclass(kind, nn.Module) and kind.forward is not nn.Module.forward}
+
+
+def checked(file: Path) -> set[str]:
+    """Return the models that a file of tests hands to checks of model_checks, such as `models/cnn.ConvNet`.
+
+    A call counts with all that its arguments mention: through functions and classes of the file, through variables,
+    and through the parameters of the test.
+    """
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "model_checks"]
+    checks = {alias.asname or alias.name for node in imports for alias in node.names if alias.name.startswith("check_")}
+    top = meanings(tree.body)
+    found = set()
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef):
+            known = {**top, **meanings(ast.walk(function))}
+            known |= {argument.arg: [*known.get(argument.arg, []), *function.decorator_list] for argument in function.args.args}
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in checks:
+                    found |= mentioned([*call.args, *call.keywords], known)
+    return found | {model for name in found for model in listed(name)}
+
+
+def listed(mention: str) -> set[str]:
+    """Return what a list or dictionary of a snippet, such as `models/overview.MODELS`, is made of."""
+    name, _, attribute = mention.rpartition(".")
+    tree = ast.parse((SNIPPETS / f"{name}.py").read_text(encoding="utf-8")) if (SNIPPETS / f"{name}.py").is_file() else ast.Module([])
+    values = meanings(node for node in tree.body if isinstance(node, ast.Assign)).get(attribute, [])
+    return {f"{name}.{node.id}" for value in values for node in ast.walk(value) if isinstance(node, ast.Name)}
+
+
+def meanings(nodes) -> dict[str, list[ast.AST]]:
+    """Return what each name is defined by."""
+    found = {}
+    for node in nodes:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                for name in ast.walk(target):
+                    if isinstance(name, ast.Name):
+                        found.setdefault(name.id, []).append(node.value)
+    return found
+
+
+def mentioned(start: list[ast.AST], known: dict[str, list[ast.AST]]) -> set[str]:
+    """Follow names to what they mean; return all attributes of snippets on the way."""
+    found, seen, open_ends = set(), set(), list(start)
+    while open_ends:
+        for node in ast.walk(open_ends.pop()):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                for meaning in known.get(node.value.id, []):
+                    if isinstance(meaning, ast.Call) and ast.unparse(meaning.func) == "load_snippet":
+                        found.add(f"{meaning.args[0].value}.{node.attr}")
+            if isinstance(node, ast.Name) and node.id not in seen:
+                seen.add(node.id)
+                open_ends += known.get(node.id, [])
+    return found
+
+
+def test_every_model_is_checked():
+    """Each class of snippets/x/y.py with a `forward` goes through a check of tests/model_checks.py."""
+    covered = set().union(*(checked(file) for file in sorted((ROOT / "tests").glob("*/test_*.py"))))
+    defined = {f"{name}.{kind}" for name in snippet_names() for kind in modules(snippet_path(name))}
+    assert len(defined) > 20
+    assert not defined - covered, f"no check of tests/model_checks.py is applied to {', '.join(sorted(defined - covered))}"
+
+
+PROGRAM = """
+from torch import nn
+class Base(nn.Module):
+    pass
+class Model(Base):
+    def forward(self, x): return x
+class Other(nn.Sequential):
+    pass
+class Data:
+    pass
+"""
+
+
+def test_models_are_found(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    assert modules(tmp_path / "program.py") == {"Model", "Other"}
+    (tmp_path / "program.py").write_text("def make():\n    class Hidden: pass\n    return Hidden()\n")
+    with pytest.raises(AssertionError, match="cannot be checked"):
+        modules(tmp_path / "program.py")
+
+
+@pytest.mark.parametrize(("test", "found"), [
+    ("def test():\n    check_model(program.Model, 1)", {"a/b.Model"}),
+    ("def test():\n    check_model(lambda: program.Model(3), 1)", {"a/b.Model"}),
+    ("def test():\n    program.Model()\n    assert_equal(program.Model, 1)", set()),
+    ("def test():\n    program.Other()\n    check_model(program.Model)", {"a/b.Model"}),
+    ("def test():\n    model = program.Model()\n    check_model(model)", {"a/b.Model"}),
+    ("@pytest.mark.parametrize('make', [program.Model, program.Other])\ndef test(make):\n    check_model(make)", {"a/b.Model", "a/b.Other"}),
+    ("class Part(nn.Module):\n    def __init__(self):\n        self.model = program.Model()\ndef test():\n    check_model(Part)", {"a/b.Model"}),
+    ("def make():\n    return program.Model()\ndef test():\n    check_model(make)", {"a/b.Model"}),
+    ("def make():\n    return program.Model()\ndef test():\n    make()", set()),
+    ("def test():\n    other = load_snippet('c')\n    check_model(other.Model)", {"c.Model"}),
+])
+def test_checks_are_found(tmp_path, test, found):
+    (tmp_path / "test_b.py").write_text(f"from model_checks import assert_equal, check_model\nprogram = load_snippet('a/b')\n{test}\n")
+    assert {name for name in checked(tmp_path / "test_b.py")} == found
+
+
+# --- functions
+
+
+def public(tree: ast.Module) -> Iterator[tuple[str, Function | ast.ClassDef, ast.ClassDef | None]]:
+    """Yield the public functions and classes of a program, and their methods, each with its name and its class."""
+    for node in tree.body:
+        if isinstance(node, (*Function.__args__, ast.ClassDef)) and not node.name.startswith("_"):
+            yield node.name, node, None
+            for method in node.body if isinstance(node, ast.ClassDef) else []:
+                if isinstance(method, Function) and (method.name == "__init__" or not method.name.startswith("_")):
+                    yield f"{node.name}.{method.name}", method, node
+
+
+def missing(source: str, shapes: bool = True) -> list[str]:
+    """Return what the public functions and classes of a program do not say."""
+    found = []
+    for name, node, owner in public(ast.parse(source)):
+        told = ast.get_docstring(node) or ""
+        if not told and not name.endswith(".__init__"):
+            found.append(f"{name} has no docstring")
+        if isinstance(node, ast.ClassDef):
+            types = [field.annotation for field in node.body if isinstance(field, ast.AnnAssign)]
+        else:
+            asked = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+            asked = list(filter(None, asked))[owner is not None and "staticmethod" not in map(ast.unparse, node.decorator_list) :]
+            found += [f"{name} does not say the type of {argument.arg}" for argument in asked if argument.annotation is None]
+            if node.returns is None and not name.endswith(".__init__"):
+                found.append(f"{name} does not say the type that it returns")
+            types = [*(argument.annotation for argument in asked), node.returns]
+        told += ast.get_docstring(owner) or "" if owner else ""
+        if shapes and any(ARRAY.search(ast.unparse(kind)) for kind in types if kind) and not SHAPE.search(told):
+            found.append(f"{name} takes or returns tensors and names no shape such as (batch, 3, 32, 32)")
+    return found
+
+
+@each_snippet
+def test_functions_say_types_and_shapes(name):
+    found = missing(snippet_path(name).read_text(encoding="utf-8"))
+    assert not found, f"snippets/{name}.py: " + "; ".join(found)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tooling").glob("*.py")), ids=lambda file: file.name)
+def test_functions_of_the_tooling_say_types(file):
+    found = missing(file.read_text(encoding="utf-8"), shapes=False)
+    found = [said for said in found if not (EVENT.match(said) and "type" in said)]
+    assert not found, f"tooling/{file.name}: " + "; ".join(found)
+
+
+@pytest.mark.parametrize(("source", "said"), [
+    ('def f(x: int) -> int:\n    """Double x."""', []),
+    ("def f(x: int) -> int:\n    return x", ["f has no docstring"]),
+    ('def f(x, *y: int) -> int:\n    """Add."""', ["f does not say the type of x"]),
+    ('def f(x: int):\n    """Double x."""', ["f does not say the type that it returns"]),
+    ("def _f(x): pass", []),
+    ('def f(x: Tensor) -> int:\n    """Count images, (count, 3, 32, 32)."""', []),
+    ('def f(x: Tensor) -> int:\n    """Count (many) images."""', ["f takes or returns tensors and names no shape such as (batch, 3, 32, 32)"]),
+    ('def f() -> list[np.ndarray]:\n    """Return images."""', ["f takes or returns tensors and names no shape such as (batch, 3, 32, 32)"]),
+    ('class A:\n    """Holds labels, (count,)."""\n    x: Tensor\n    def __init__(self, x: Tensor): pass', []),
+    ('class A:\n    """Holds x."""\n    def forward(self, x: Tensor): pass', [
+        "A.forward has no docstring", "A.forward does not say the type that it returns",
+        "A.forward takes or returns tensors and names no shape such as (batch, 3, 32, 32)",
+    ]),
+])
+def test_what_is_missing_is_found(source, said):
+    assert missing(source) == said
