@@ -2,6 +2,7 @@
 
 import torch
 from conftest import load_snippet
+from data_checks import check_balance
 from model_checks import check_fault, check_model, check_padding_is_ignored
 
 last_step = load_snippet("errata/rnn_last_step")
@@ -64,6 +65,11 @@ def test_answer_is_the_last_symbol():
     for row, length, answer in zip(x, lengths, y):
         assert row[length - 1].argmax() == answer
         assert row[:length].sum() == length and row[length:].sum() == 0
+
+
+def test_guessing_is_right_once_in_eight():
+    torch.manual_seed(0)
+    check_balance(last_step.batch(8000, 40)[2], dict.fromkeys(range(8), 0.125), 0.015)
 
 
 def test_damage(capsys):

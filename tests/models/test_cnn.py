@@ -3,13 +3,16 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
 import torch
 from conftest import RESULTS, SNIPPETS, load_snippet
+from data_checks import arguments_of, check_balance, check_fitted_on_training_part, check_rows_are_answered_alone, check_split, shares
 from model_checks import check_eight_bits, check_export, check_model, exported
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -35,8 +38,10 @@ def test_digits_are_split_before_they_are_painted(monkeypatch):
     inks = []
     monkeypatch.setattr(cnn, "paint", lambda ink, random: inks.append(ink) or torch.zeros(len(ink), 3, 32, 32, dtype=torch.uint8))
     data = cnn.color_digits()
-    *train, test = ({ink.tobytes() for ink in part} for part in inks)
-    assert all(not part & test for part in train)
+    *train, test = inks
+    check_split(np.concatenate(train), test)
+    check_balance(data.test_labels, shares(load_digits().target), 0.005)
+    check_balance(data.train_labels, shares(load_digits().target), 0.005)
     assert len(data.test_labels) == len(inks[-1]) == 360
     assert len(data.train_labels) == sum(map(len, inks[:-1]))
 
@@ -71,14 +76,28 @@ def test_normalization_comes_from_the_given_images_alone():
 
 
 def test_main_normalizes_by_the_training_part(monkeypatch, tmp_path):
-    seen = []
-    original = cnn.normalizer
-    monkeypatch.setattr(cnn, "normalizer", lambda images: seen.append(images) or original(images))
-    small = cnn.color_digits(colorings=1)
-    small = small._replace(train_images=small.train_images[:200], train_labels=small.train_labels[:200])
-    monkeypatch.setattr(cnn, "load_data", lambda folder: small)
-    cnn.main(tmp_path, epochs=1)
-    assert len(seen) == 1 and seen[0] is small.train_images
+    images, labels = cnn.color_digits(colorings=1)[:2]
+    parts = [(images[start : start + 20], labels[start : start + 20]) for start in (0, 20, 40)]
+
+    def normalized(train, test):
+        monkeypatch.setattr(cnn, "load_data", lambda folder: cnn.Data(*train, *test, list("0123456789")))
+        _, normalize, *_ = arguments_of(cnn, "compare", lambda: cnn.main(tmp_path))
+        return normalize(images[:1])
+
+    check_fitted_on_training_part(normalized, *parts)
+
+
+def test_baselines_learn_from_the_training_part_alone():
+    data = cnn.color_digits(colorings=1)
+    normalize = cnn.normalizer(data.train_images)
+    data = data._replace(train_images=data.train_images[:120], train_labels=data.train_labels[:120])
+
+    def score(name, images, labels):
+        torch.manual_seed(0)
+        return cnn.baselines(data._replace(test_images=images, test_labels=labels), normalize)[name]["accuracy"]
+
+    for name in ("linear", "svm"):
+        check_rows_are_answered_alone(lambda *rows: score(name, *rows), data.test_images[:6], data.test_labels[:6])
 
 
 # --- augmentation
@@ -162,10 +181,41 @@ def damage(folder, what):
         Image.fromarray(random).save(cat / "half.png")
         (cat / "half.png").write_bytes((cat / "half.png").read_bytes()[:2000])
         return "half.png"
+    if what == "a truncated JPEG":
+        Image.effect_noise((64, 64), 90).save(cat / "half.jpg")
+        (cat / "half.jpg").write_bytes((cat / "half.jpg").read_bytes()[:1000])
+        return "half.jpg"
+    if what == "an image of a billion pixels":
+        Image.new("L", (1, 1)).save(cat / "bomb.png")
+        content = bytearray((cat / "bomb.png").read_bytes())
+        content[16:24] = struct.pack(">II", 32768, 32768)  # the head says so, and has the right checksum
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+        (cat / "bomb.png").write_bytes(content)
+        return "bomb.png.*pixels"
+    if what == "an empty file":
+        (cat / "empty.png").touch()
+        return "empty.png"
+    if what == "a folder among the images":
+        (cat / "more").mkdir()
+        return "more"
+    if what == "a dead link":
+        (cat / "dead.png").symlink_to(folder / "nowhere.png")
+        return "dead.png"
+    if what == "a link to itself":
+        (cat / "loop.png").symlink_to(cat / "loop.png")
+        return "loop.png"
+    if what == "a class that is a dead link":
+        shutil.rmtree(cat)
+        cat.symlink_to(folder / "nowhere")
+        return "cat"
     raise AssertionError(what)
 
 
-@pytest.mark.parametrize("what", ["no training part", "no folder at all", "a single class", "a class in one part only", "an empty class", "a text file", "a truncated image"])
+@pytest.mark.parametrize("what", [
+    "no training part", "no folder at all", "a single class", "a class in one part only", "an empty class", "a text file", "a truncated image",
+    "a truncated JPEG", "an image of a billion pixels", "an empty file", "a folder among the images", "a dead link", "a link to itself",
+    "a class that is a dead link",
+])
 def test_a_damaged_folder_is_refused_with_its_place(tmp_path, what):
     folder = make_folder(tmp_path / "pictures")
     named = damage(folder, what)

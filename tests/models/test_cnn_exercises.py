@@ -2,6 +2,7 @@
 
 import torch
 from conftest import load_snippet
+from data_checks import check_balance, check_split, shares
 from model_checks import check_model
 
 exercises = load_snippet("models/cnn_exercises")
@@ -38,8 +39,8 @@ def test_shift_moves_to_the_right():
 def test_parts_do_not_overlap():
     x, y, test_x, test_y = exercises.load_data()
     assert len(x) == len(y) and len(test_x) == len(test_y) and len(x) + len(test_x) == 1797
-    seen = {image.numpy().tobytes() for image in x}
-    assert not any(image.numpy().tobytes() in seen for image in test_x)
+    check_split(x, test_x)
+    check_balance(test_y, shares(torch.cat([y, test_y])), 0.005)
 
 
 def test_main_answers_everything(tmp_path):

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import check_balance, check_split
 from model_checks import check_model, tokens
 
 overview = load_snippet("models/overview")
@@ -27,6 +28,29 @@ def test_the_answer_is_the_first_symbol():
     assert set(y.tolist()) <= set(range(overview.SYMBOLS)) and len(set(y.tolist())) > 8
     other, _ = overview.load_data(50, 9, torch.Generator().manual_seed(1))
     assert not torch.equal(x, other)
+
+
+@pytest.mark.parametrize("distance", [8, 16, 32, 64])  # of two and four steps there are too few sequences
+def test_parts_do_not_overlap(distance):
+    def part(count, seed):
+        return overview.load_data(count, distance, torch.Generator().manual_seed(seed))
+
+    (train, answers), (check, _), (test, _) = part(32 * 400, 0), part(500, 1), part(2000, 2)
+    check_split(train, check, test)
+    check_balance(answers, dict.fromkeys(range(overview.SYMBOLS), 1 / overview.SYMBOLS), 0.01)
+
+
+def test_training_validation_and_test_draw_from_different_seeds(monkeypatch):
+    seeds, original = [], overview.load_data
+
+    def load_data(count, distance, generator):
+        seeds.append(generator.initial_seed())
+        return original(count, distance, generator)
+
+    monkeypatch.setattr(overview, "load_data", load_data)
+    monkeypatch.setattr(overview, "MODELS", {"CNN": overview.ConvNet})
+    overview.recall([14], most=25)
+    assert seeds == [0] * 25 + [1, 2]
 
 
 def depends_on_first(model, length):

@@ -1,5 +1,6 @@
 """The LSTM that tells languages by names, its data and its training."""
 
+import functools
 import json
 import random
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from babel import Locale
 from conftest import RESULTS, load_snippet
+from data_checks import arguments_of, check_balance, check_fitted_on_training_part, check_split, shares
 from model_checks import check_eight_bits, check_export, check_future_is_hidden, check_model, exported
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -76,9 +78,9 @@ def test_a_step_knows_nothing_of_later_characters():
 
 
 def test_no_name_stands_in_both_parts(data):
-    train, test = ({name.casefold() for name in part} for part in (data.train_names, data.test_names))
-    assert not train & test
-    assert len(train) == len(data.train_names) and len(test) == len(data.test_names)
+    check_split(data.train_names, data.test_names)
+    names = [*data.train_names, *data.test_names]
+    assert len({name.casefold() for name in names}) == len(names)
 
 
 def test_every_name_has_one_language_and_ties_are_left_out(data):
@@ -110,8 +112,10 @@ def test_a_name_in_capitals_is_tied_too():
 
 
 def test_parts_hold_every_language_alike(data):
-    train, test = (np.bincount(labels, minlength=10) for labels in (data.train_labels, data.test_labels))
-    assert (abs(test / (train + test) - 0.2) < 0.01).all()
+    expected = shares(data.train_labels + data.test_labels)
+    check_balance(data.train_labels, expected, 0.001)
+    check_balance(data.test_labels, expected, 0.001)
+    assert len(expected) == 10 and len(data.test_names) == pytest.approx(0.2 * len(data.train_names + data.test_names), abs=1)
 
 
 def test_name_whose_reading_is_drawn_is_of_the_test_part(data):
@@ -132,17 +136,30 @@ def test_encoding_pads_behind_and_knows_unknown_characters():
     assert rnn.encode(["abc", "ax"], letters).tolist() == [[2, 3, 4], [2, 1, 0]]
 
 
-def test_main_learns_its_alphabet_from_the_training_part(data, monkeypatch, tmp_path):
-    seen = []
-    original = rnn.alphabet
-    monkeypatch.setattr(rnn, "alphabet", lambda names: seen.append(names) or original(names))
+def test_main_learns_its_alphabet_from_the_training_part(monkeypatch, tmp_path):
+    def letters(train, test):
+        monkeypatch.setattr(rnn, "load_data", lambda: rnn.Data(train, [0, 1], test, [0, 1], 0))
+        return arguments_of(rnn, "train", lambda: rnn.main(tmp_path))[3]
+
+    check_fitted_on_training_part(letters, ["Peru", "Kuba"], ["Chad", "Togo"], ["Ägypten", "日本"])
+
+
+def test_baselines_learn_from_the_training_part_alone(data):
+    def counts(model, train, test):
+        small = rnn.Data(train, data.train_labels[: len(train)], test, data.test_labels[: len(test)], 0)
+        return arguments_of(model, "fit", lambda: rnn.baselines(small))[0].toarray()
+
+    for model in (rnn.MultinomialNB, rnn.LogisticRegression):
+        check_fitted_on_training_part(functools.partial(counts, model), data.train_names[:200], data.test_names[:50], ["日本", "中国"] * 25)
+
+
+def test_main_writes_its_results(data, monkeypatch, tmp_path):
     small = rnn.Data(data.train_names[:300], data.train_labels[:300], data.test_names[:100], data.test_labels[:100], 5)
     monkeypatch.setattr(rnn, "load_data", lambda: small)
     metrics = rnn.main(tmp_path, epochs=1)
-    assert seen == [small.train_names]
     assert {path.name for path in tmp_path.iterdir()} >= {"confusion.svg", "loss.svg", "reading.svg", "metrics.json"}
     assert json.loads((tmp_path / "metrics.json").read_text())["lstm"]["accuracy"] == metrics["lstm"]["accuracy"]
-    assert metrics["names"] == {"train": 300, "test": 100, "tied": 5, "characters": len(original(small.train_names))}
+    assert metrics["names"] == {"train": 300, "test": 100, "tied": 5, "characters": len(rnn.alphabet(small.train_names))}
 
 
 def test_crop_keeps_neighboring_words():

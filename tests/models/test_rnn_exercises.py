@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import arguments_of, check_balance, check_fitted_on_training_part, check_split, shares
 from model_checks import check_model, tokens
 from torch import nn
 
@@ -35,6 +36,19 @@ def test_shared_names_stand_in_both_parts_only_if_left_in():
     assert exercises.ties(exercises.load_data()) == 0
     assert exercises.ties(exercises.load_data(shared=True)) > 0.1
     assert exercises.ties([["a", "b"], ["b", "c"], [0, 1], [0, 1]]) == 0.5
+
+
+def test_parts_do_not_overlap_and_hold_every_language_alike():
+    names, test_names, labels, test_labels = exercises.load_data()
+    check_split(names, test_names)
+    check_balance(test_labels, shares(labels + test_labels), 0.001)
+
+
+def test_letters_are_those_of_the_training_part():
+    def symbols(train, test):
+        return arguments_of(exercises, "Reader", lambda: exercises.measure([train, test, [0, 1], [0, 1]], nn.LSTM, 1))[0]
+
+    check_fitted_on_training_part(symbols, ["peru", "kuba"], ["chad", "togo"], ["ägypten", "日本"])
 
 
 def test_answers(monkeypatch, tmp_path):

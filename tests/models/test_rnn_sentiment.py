@@ -1,12 +1,16 @@
 """The sentiment of sentences: the data, the network, the measurement."""
 
 import csv
+import functools
 
 import numpy as np
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import arguments_of, check_balance, check_fitted_on_training_part, check_rows_are_answered_alone, check_split
 from model_checks import check_model, tokens
+
+from tooling.lessons import metrics
 
 sentiment = load_snippet("models/rnn_sentiment")
 
@@ -26,7 +30,7 @@ def test_reviews_follow_their_rule_and_none_is_there_twice():
     data = sentiment.invent(500)
     assert data.labels == [decided(text) for text in data.texts]
     assert len({tuple(text) for text in data.texts}) == 500
-    assert 0.45 < np.mean(data.labels) < 0.55
+    check_balance(data.labels, {0: 0.5, 1: 0.5}, 0.05)
     assert sentiment.invent(500) == data
 
 
@@ -54,6 +58,11 @@ def hotels(folder, rows):
     return folder
 
 
+def table(folder, content):
+    """Write the file of ChnSentiCorp, byte by byte."""
+    (folder / "ChnSentiCorp_htl_all.csv").write_bytes(content)
+
+
 def test_polarity_is_read(tmp_path):
     data = sentiment.load_data(polarity(tmp_path))
     assert (data.folds, data.measured) == (10, 10)
@@ -77,6 +86,13 @@ def test_hotel_reviews_are_read_and_empty_ones_left_out(tmp_path):
         (lambda folder: polarity(folder, count=3), "needs 10 reviews"),
         (lambda folder: hotels(folder, [["good", "房间很大"]]), "label"),
         (lambda folder: (hotels(folder, []) / "ChnSentiCorp_htl_all.csv").write_bytes(b"label,review\n1,\xff\xfe"), "is not utf-8-sig text"),
+        (lambda folder: table(folder, "label,review\n1,房间很大".encode("gbk")), "ChnSentiCorp_htl_all.csv is not utf-8-sig text"),
+        (lambda folder: table(folder, "label,review\n1,房间很大".encode("utf-16")), "ChnSentiCorp_htl_all.csv is not utf-8-sig text"),
+        (lambda folder: table(folder, "label,review\n1,房间很大".encode()[:-1]), "ChnSentiCorp_htl_all.csv is not utf-8-sig text"),
+        (lambda folder: table(folder, "label,review\n1,房间很大\n0".encode()), "ChnSentiCorp_htl_all.csv: needs columns"),
+        (lambda folder: (folder / "ChnSentiCorp_htl_all.csv").mkdir(), "ChnSentiCorp_htl_all.csv cannot be read"),
+        (lambda folder: (folder / "ChnSentiCorp_htl_all.csv").symlink_to(folder / "nowhere"), "ChnSentiCorp_htl_all.csv cannot be read"),
+        (lambda folder: (polarity(folder) / "rt-polarity.pos").unlink(), "rt-polarity.pos cannot be read"),
     ],
 )
 def test_unusable_folder_is_named(tmp_path, prepare, message):
@@ -101,14 +117,60 @@ def test_vocabulary_and_encoding():
     assert len(rows[1]) == 100 and rows[1][-1] == 2, "of a long text the end is kept"
 
 
-def test_comparison_learns_from_the_training_part_alone(monkeypatch):
+def folds(tmp_path, data):
+    """Return the training part and the test part, (count,) each, that the program makes of each fold."""
+    parts = []
+
+    def compare(data, train_part, test_part, epochs):
+        parts.append((train_part, test_part))
+        return 0.5, 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sentiment, "load_data", lambda folder: data)
+        patch.setattr(sentiment, "compare", compare)
+        sentiment.main(tmp_path)
+    return parts
+
+
+@pytest.mark.parametrize("measured", [1, 5])
+def test_folds_share_no_text_and_are_balanced(tmp_path, measured):
+    data = sentiment.invent()._replace(measured=measured)
+    parts = folds(tmp_path, data)
+    assert len(parts) == measured
+    for rows in parts:
+        check_split(*([data.texts[row] for row in part] for part in rows))
+        for part in rows:
+            check_balance([data.labels[row] for row in part], {0: 0.5, 1: 0.5}, 0.02)
+    tested = np.concatenate([test for _, test in parts])
+    assert len(set(tested)) == len(tested) == 800 * measured, "no text is tested twice"
+
+
+def test_comparison_learns_from_the_training_part_alone():
     data = sentiment.invent(200)
-    seen = []
-    original = sentiment.vocabulary
-    monkeypatch.setattr(sentiment, "vocabulary", lambda texts: seen.append(texts) or original(texts))
-    monkeypatch.setattr(sentiment, "train", lambda model, rows, labels, epochs, hide: seen.append((len(rows), labels)))
-    sentiment.compare(data, np.arange(150), np.arange(150, 200), epochs=1)
-    assert seen == [data.texts[:150], (150, data.labels[:150])]
+
+    def numbers(train, test):
+        both = data._replace(texts=train + test, labels=data.labels[: len(train + test)])
+        rows = np.arange(len(both.texts))
+        _, encoded, labels, *_ = arguments_of(sentiment, "train", lambda: sentiment.compare(both, rows[: len(train)], rows[len(train) :], 1))
+        assert labels == data.labels[: len(train)]
+        return [row.tolist() for row in encoded]
+
+    check_fitted_on_training_part(numbers, data.texts[:150], data.texts[150:], [["unheard", "unheard", "film"]] * 50)
+
+
+def test_bag_of_words_learns_from_the_training_part_alone():
+    data = sentiment.invent(200)
+
+    def bags(train, test):
+        run = functools.partial(sentiment.linear, train, data.labels[: len(train)], test)
+        return arguments_of(sentiment.LogisticRegression, "fit", run)[0].toarray()
+
+    check_fitted_on_training_part(bags, data.texts[:150], data.texts[150:], [["unheard", "film"]] * 50)
+
+    def score(texts, labels):
+        return (sentiment.linear(data.texts[:150], data.labels[:150], texts) == np.array(labels)).mean()
+
+    check_rows_are_answered_alone(score, data.texts[150:170], data.labels[150:170])
 
 
 def test_network_learns_what_words_tell():
@@ -123,10 +185,17 @@ def test_network_learns_what_words_tell():
     assert (answers > 0.5).tolist() == [True, False, False]
 
 
+def test_stored_results_are_of_data_balanced_as_the_page_says():
+    """As many sentences of praise as of blame, 5,331 each; some 7,700 hotel reviews, two thirds praise."""
+    sentences, hotels = (metrics(f"models/rnn_sentiment/{name}") for name in ("rt-polarity", "chnsenticorp"))
+    assert (sentences["texts"], sentences["most_common"]) == (2 * 5331, 0.5)
+    assert hotels["texts"] == pytest.approx(7700, abs=100) and hotels["most_common"] == pytest.approx(2 / 3, abs=0.03)
+
+
 def test_main_measures_each_fold(tmp_path):
     folder = tmp_path / "reviews"
     folder.mkdir()
-    metrics = sentiment.main(tmp_path / "out", polarity(folder), epochs=1)
-    assert metrics["folds"] == 10 and metrics["texts"] == 24
-    assert metrics["bag_of_words"]["accuracy"] == 1, "`fine` and `poor` tell everything"
+    found = sentiment.main(tmp_path / "out", polarity(folder), epochs=1)
+    assert found["folds"] == 10 and found["texts"] == 24
+    assert found["bag_of_words"]["accuracy"] == 1, "`fine` and `poor` tell everything"
     assert (tmp_path / "out" / "metrics.json").is_file()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import RESULTS, load_snippet
+from data_checks import arguments_of, check_fitted_on_training_part, check_split
 from model_checks import check_eight_bits, check_export, check_model, exported, tokens
 from torch import nn
 
@@ -54,11 +55,24 @@ def test_positions_tell_order_apart():
     assert (one - other).abs().max() > 1e-3
 
 
+def texts_of(pairs):
+    """Return the texts of each part."""
+    return [[text for one in pairs[part] for text in (one.zh, one.en)] for part in ("train", "validation", "test")]
+
+
 def test_nothing_tested_was_trained(pairs):
-    for first, second in (("train", "test"), ("train", "validation"), ("validation", "test")):
-        texts = [{text for one in pairs[part] for text in (one.zh, one.en)} for part in (first, second)]
-        assert not texts[0] & texts[1]
+    check_split(*texts_of(pairs))
     assert {one.kind for one in pairs["test"]} == {"dates", "times", "intervals", "quantities", "currencies", "names"}
+
+
+def test_tokens_are_those_of_the_training_part(pairs, monkeypatch, tmp_path):
+    def names(train, test):
+        monkeypatch.setattr(program, "load_data", lambda share: {"train": train, "validation": test, "test": test})
+        _, vocabulary = arguments_of(program, "examples", lambda: program.main(tmp_path))
+        return vocabulary.names
+
+    other = [program.Pair("names", "unheard", "☃" * 3, "snowmen everywhere")] * 200
+    check_fitted_on_training_part(names, pairs["train"], pairs["test"], other)
 
 
 def test_a_day_is_held_out_in_all_styles(pairs):
@@ -190,6 +204,7 @@ def test_samples_are_test_pairs_with_their_answers():
     folder = RESULTS / "models" / "transformer"
     live, run = json.loads((folder / "live.json").read_text(encoding="utf-8")), exported(folder)
     pairs = program.load_data()
+    check_split(*texts_of(pairs))  # all of them, which takes seconds to write
     vocabulary = program.Vocabulary(pairs["train"])
     assert live["names"] == vocabulary.names
     tests = {(one.kind, one.to, one.given, one.wanted) for one in program.examples(pairs["test"], vocabulary)}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import check_balance, check_split
 from model_checks import check_future_is_hidden, check_model, tokens
 from torch import nn
 
@@ -53,8 +54,17 @@ def test_warmup():
 def test_days_do_not_overlap():
     data = program.load_data(train_days=300, test_days=30)
     assert len(data.train) == 2400 and len(data.test) == 240
-    trained = {tuple(source) for source, _ in data.train}
-    assert not any(tuple(source) in trained for source, _ in data.test)
+    check_split(*([source for source, _ in part] for part in (data.train, data.test)))
+    written = [data.names[wanted] + data.names[style] for (wanted, style, *_), _ in data.test]
+    check_balance(written, {f"<{to}>{style}": 1 / 8 for to in program.LANGUAGES for style in program.STYLES}, 0)
+
+
+def test_names_are_those_of_the_training_part(monkeypatch):
+    """What stands in the test part alone has no number."""
+    monkeypatch.setattr(program, "write", lambda days: [(["<en>", "☃" if len(days) == 3 else "1"], ["1"])])
+    with pytest.raises(KeyError, match="☃"):
+        program.load_data(train_days=30, test_days=3)
+    assert program.load_data(train_days=30, test_days=4).names == ["<pad>", "<start>", "<end>", "1", "<en>"]
 
 
 def test_main_writes_its_results(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import load_snippet
+from data_checks import check_balance, check_rows_are_answered_alone, check_split
 
 cleaning = load_snippet("questions/cleaning")
 
@@ -26,6 +27,15 @@ def test_lose_takes_the_stated_share():
     assert (table == 1).all(), "the given table stays as it was"
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_parts_do_not_overlap_and_are_balanced(seed):
+    train, test, labels, test_labels = cleaning.load_data(seed)
+    check_split(train, test)
+    check_balance(np.concatenate([labels, test_labels]), {0: 212 / 569, 1: 357 / 569}, 0)
+    for part in (labels, test_labels):
+        check_balance(part, {0: 212 / 569, 1: 357 / 569}, 0.005)
+
+
 def damaged(seed: int = 0) -> list[np.ndarray]:
     train, test, labels, test_labels = cleaning.load_data(seed)
     random = np.random.default_rng(seed)
@@ -42,9 +52,7 @@ def test_filling_beats_leaving_alone():
 def test_repairs_learn_nothing_from_the_test_part(name):
     """A row's answer must not depend on the other rows of the test part."""
     train, labels, test, test_labels = damaged()
-    together = cleaning.REPAIRS[name](train, labels, test[:20], test_labels[:20])
-    alone = [cleaning.REPAIRS[name](train, labels, test[[row]], test_labels[[row]]) for row in range(20)]
-    assert together == pytest.approx(np.mean(alone))
+    check_rows_are_answered_alone(lambda *rows: cleaning.REPAIRS[name](train, labels, *rows), test[:20], test_labels[:20])
 
 
 def test_dropping_all_rows_leaves_the_majority():

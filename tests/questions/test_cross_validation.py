@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from conftest import load_snippet
+from data_checks import arguments_of, check_balance, check_split, shares
+from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -21,7 +23,31 @@ def test_folds_equal_scikit_learn(seed, count):
 def test_world_is_not_in_the_data():
     images, world, labels, world_labels = cross_validation.load_data(0)
     assert len(images) == 150 and len(world) == len(world_labels) == 1647
-    assert not {image.tobytes() for image in images} & {image.tobytes() for image in world}
+    check_split(images, world)
+    check_balance(labels, shares(np.concatenate([labels, world_labels])), 0.005)
+
+
+def test_coin_flips_fall_on_either_side_alike():
+    _, labels = arguments_of(SelectKBest, "fit_transform", lambda: cross_validation.fooled(0, inside=False))
+    check_balance(labels, {0: 0.5, 1: 0.5}, 0)
+
+
+@pytest.mark.parametrize("name", cross_validation.ESTIMATES)
+def test_an_estimate_tests_on_no_digit_that_it_trains_on(name):
+    class Watched(KNeighborsClassifier):
+        def fit(self, x, y):
+            self.trained = x
+            return super().fit(x, y)
+
+        def score(self, x, y):
+            check_split(self.trained, x)
+            tested.append(len(x))
+            return super().score(x, y)
+
+    tested = []
+    images, _, labels, _ = cross_validation.load_data(0)
+    cross_validation.ESTIMATES[name](Watched(3), images, labels, 0)
+    assert sum(tested) == (30 if name == "held-out fifth" else 150)
 
 
 def test_folds_are_closer_to_the_truth():

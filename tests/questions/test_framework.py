@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import arguments_of, check_balance, check_fitted_on_training_part, check_split, shares
 from model_checks import check_model
 from torch import nn
 
@@ -43,7 +44,18 @@ def test_network_is_the_same_every_time():
 def test_no_row_stands_on_both_sides(name):
     train, test, labels, test_labels = framework.load_data(name, 0)
     assert len(train) == len(labels) and len(test) == len(test_labels)
-    assert not {row.tobytes() for row in train} & {row.tobytes() for row in test}
+    check_split(train, test)
+    check_balance(test_labels, shares(np.concatenate([labels, test_labels])), 0.01)
+
+
+def test_columns_are_scaled_by_the_training_part(tmp_path, monkeypatch):
+    def scaled(train, test):
+        monkeypatch.setattr(framework, "load_data", lambda name, seed: [train[0], test[0], train[1], test[1]])
+        return arguments_of(framework.Network, "fit", lambda: framework.main(tmp_path))[0]
+
+    monkeypatch.setattr(framework, "LEARNERS", {"network": framework.Network})
+    (train, labels), (other, _) = rows(30), rows(60)
+    check_fitted_on_training_part(scaled, (train, labels), (train + 1, labels), (other[30:], labels))
 
 
 def test_main(tmp_path, monkeypatch):

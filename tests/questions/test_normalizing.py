@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import load_snippet
+from data_checks import check_balance, check_rows_are_answered_alone, check_split, shares
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 normalizing = load_snippet("questions/normalizing")
@@ -14,6 +15,22 @@ def test_scales_equal_scikit_learn(name, own, seed):
     random = np.random.default_rng(seed)
     train, test = random.normal(5, 3, (2, 40, 7)) * random.uniform(0.01, 100, 7)
     assert np.allclose(normalizing.SCALES[name](train, test), own().fit(train).transform(test), atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_parts_do_not_overlap_and_are_balanced(seed):
+    train, test, labels, test_labels = normalizing.load_data(seed)
+    check_split(train, test)
+    for part in (labels, test_labels):
+        check_balance(part, shares(np.concatenate([labels, test_labels])), 0.015)
+
+
+@pytest.mark.parametrize("name", normalizing.SCALES)
+def test_scales_use_the_training_part_alone(name):
+    train, test, labels, test_labels = normalizing.load_data(0)
+    change = normalizing.SCALES[name]
+    model = normalizing.SVC().fit(change(train, train), labels)
+    check_rows_are_answered_alone(lambda rows, right: model.score(change(train, rows), right), test, test_labels)
 
 
 def test_constant_column_does_not_divide_by_zero():

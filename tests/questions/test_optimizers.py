@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import check_balance, check_split, shares
 from model_checks import check_model
 
 optimizers = load_snippet("questions/optimizers")
@@ -50,10 +51,11 @@ def test_network():
 
 
 def test_parts_do_not_overlap():
-    train, _, check, _, test, _ = optimizers.load_data()
-    parts = [{image.numpy().tobytes() for image in part} for part in (train, check, test)]
+    train, labels, check, check_labels, test, test_labels = optimizers.load_data()
     assert [len(train), len(check), len(test)] == [1078, 359, 360]
-    assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+    check_split(train, check, test)
+    for part in (check_labels, test_labels):
+        check_balance(part, shares(labels), 0.005)
 
 
 @pytest.mark.parametrize(("name", "rate"), [("SGD", 0.3), ("momentum", 0.1), ("Adam", 0.003), ("AdamW", 0.003)])

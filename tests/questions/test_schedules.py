@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import check_balance, check_split, shares
 from model_checks import check_model
 from torch.optim import lr_scheduler
 
@@ -65,6 +66,14 @@ def test_network():
         lambda: schedules.train(schedules.constant, 0.1, *nothing, seed=torch.initial_seed(), epochs=0),
         torch.rand(8, 64), torch.arange(8), classes=10,
     )
+
+
+def test_parts_do_not_overlap():
+    train, labels, check, check_labels, test, test_labels = schedules.load_data()
+    assert [len(train), len(check), len(test)] == [1078, 359, 360]
+    check_split(train, check, test)
+    for part in (check_labels, test_labels):
+        check_balance(part, shares(labels), 0.005)
 
 
 def test_main(tmp_path, monkeypatch):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from conftest import load_snippet
+from data_checks import arguments_of, check_balance, check_fitted_on_training_part, check_split, shares
+from sklearn.datasets import load_digits
 
 search = load_snippet("questions/search")
 
@@ -34,11 +36,21 @@ def test_test_digits_choose_nothing(monkeypatch):
     assert again == chosen and accuracy < 0.2
 
 
-def test_components_are_found_on_the_training_digits():
-    images = search.load_data(0)[0]
-    assert np.allclose(images.mean(0), 0, atol=1e-9)
-    covariance = np.cov(images.T)
-    assert np.allclose(covariance, np.diag(np.diag(covariance)), atol=1e-8)
+def test_components_are_found_on_the_training_digits(monkeypatch):
+    def fitted_on(train, rest):
+        monkeypatch.setattr(search, "train_test_split", lambda *given, **options: [train, rest, train[:, 0], rest[:, 0]])
+        return arguments_of(search.PCA, "fit", lambda: search.load_data(0))[0]
+
+    digits = load_digits().data
+    check_fitted_on_training_part(fitted_on, digits[:240], digits[240:700], digits[700:])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_parts_do_not_overlap_and_are_balanced(seed):
+    images, labels, check, check_labels, test, test_labels = search.load_data(seed)
+    assert [len(images), len(check), len(test)] == [240, 400, 1157]
+    check_split(images, check, test)
+    check_balance(labels, shares(np.concatenate([labels, check_labels, test_labels])), 0.005)
 
 
 def test_gamma_decides():

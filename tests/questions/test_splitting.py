@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import load_snippet
+from data_checks import check_balance, check_split, shares
 
 splitting = load_snippet("questions/splitting")
 
@@ -20,13 +21,20 @@ def origins(way, monkeypatch) -> tuple[set, set]:
 @pytest.mark.parametrize("name", ["by group", "split first"])
 def test_no_digit_stands_on_both_sides(name, monkeypatch):
     train, test = origins(splitting.WAYS[name], monkeypatch)
-    assert not train & test
+    check_split(train, test)
     assert len(train | test) == 200 and len(test) == 40
 
 
 def test_copies_first_leaks(monkeypatch):
     train, test = origins(splitting.copies_first, monkeypatch)
     assert len(test - train) < 0.1 * len(test)
+
+
+def test_world_is_not_in_the_data():
+    images, world, labels, world_labels = splitting.load_data(0)
+    assert [len(images), len(world)] == [600, 1197]
+    check_split(images, world)
+    check_balance(labels, shares(np.concatenate([labels, world_labels])), 0.005)
 
 
 def test_copies_differ_but_resemble():

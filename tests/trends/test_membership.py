@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import load_snippet
+from data_checks import check_split
 from model_checks import check_model
 
 membership = load_snippet("trends/membership")
@@ -21,7 +22,8 @@ def test_members_are_no_strangers_and_a_tenth_is_mislabeled():
     from sklearn.datasets import load_digits
 
     images, labels, strangers, stranger_labels = membership.load_data(0)
-    assert not {image.numpy().tobytes() for image in images} & {image.numpy().tobytes() for image in strangers}
+    assert [len(images), len(strangers)] == [898, 899]
+    check_split(images, strangers)
     truth = {(digit / 16).astype("float32").tobytes(): label for digit, label in zip(load_digits().data, load_digits().target)}
     for part, given in ((images, labels), (strangers, stranger_labels)):
         wrong = [truth[image.numpy().tobytes()] != int(label) for image, label in zip(part, given)]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import load_snippet
+from data_checks import check_balance, check_split, shares
 from model_checks import check_model
 
 quantization = load_snippet("trends/quantization")
@@ -27,6 +28,13 @@ def test_packing_loses_nothing_and_wastes_nothing(bits, shape):
     stored = quantization.pack(numbers, bits)
     assert stored.nbytes == -(-numbers.numel() * bits // 8)
     assert torch.equal(quantization.unpack(stored, bits, numbers.shape), numbers.to(torch.int16))
+
+
+def test_parts_do_not_overlap():
+    images, labels, test, test_labels = quantization.load_data()
+    assert [len(images), len(test)] == [1257, 540]
+    check_split(images, test)
+    check_balance(test_labels, shares(labels), 0.005)
 
 
 def test_zero_weights_stay_zero():
