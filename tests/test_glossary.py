@@ -3,6 +3,7 @@
 import re
 import time
 
+import page_checks as checks
 import pytest
 from bs4 import BeautifulSoup
 
@@ -23,9 +24,26 @@ def test_there_are_enough_terms_and_each_is_one_sentence():
     for entry in glossary.terms():
         assert re.fullmatch(r"[^。]+。", entry["zh_text"]), entry["zh_text"]
         assert re.fullmatch(r"[A-Z].+[^.]\.", entry["en_text"]) and ". " not in entry["en_text"], entry["en_text"]
-        assert not re.search(r"[一-鿿][A-Za-z0-9]|[A-Za-z0-9][一-鿿]", entry["zh_text"]), entry["zh_text"]
-        assert not re.search(r"[,;:?!]", entry["zh_text"]), f"full-width punctuation: {entry['zh_text']}"
-        assert "|" not in "".join(entry.values()), "a bar would break the table"
+        assert "|" not in "".join(entry[key] for key in glossary.KEYS), "a bar would break the table"
+
+
+def test_avoided_names_are_no_part_of_a_term():
+    """Such a name would be found in every text that uses the term."""
+    for language in LANGUAGES:
+        avoided = [name for entry in glossary.terms() for name in entry.get("avoid", {}).get(language, ())]
+        assert len(avoided) >= 25 and len(avoided) == len(set(avoided)), "each once"
+        find, _ = checks.avoided(language)
+        for entry in glossary.terms():
+            assert not find.search(entry[language]), f"docs/glossary.yml: `{entry[language]}` itself holds a name to avoid"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_glossary_keeps_to_its_own_terms(language):
+    find, _ = checks.avoided(language)
+    for entry in glossary.terms():
+        text = entry[f"{language}_text"]
+        assert not find.search(text), f"docs/glossary.yml: {text}: write {find.search(text)[0]} otherwise"
+        assert language == "zh" or not checks.BRITISH.search(text), f"docs/glossary.yml: American spelling: {text}"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -125,6 +143,9 @@ def test_an_explanation_with_quotes_and_angles_is_safe(monkeypatch):
     [
         "- {zh: 甲, en: a, zh_text: 是甲。}",
         "- {zh: 甲, en: a, zh_text: 是甲。, en_text: ''}",
+        "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a., avoid: {de: [b]}}",
+        "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a., avoid: {zh: []}}",
+        "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a., avoid: {zh: ['']}}",
         "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a.}\n- {zh: 乙, en: A, zh_text: 是乙。, en_text: Is b.}",
     ],
 )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import yaml
 from bs4 import BeautifulSoup, Comment, NavigableString, Tag
@@ -28,14 +29,17 @@ SET_ASIDE = re.compile(r"<!--glossary (\d+)-->")
 
 
 @cache
-def terms() -> list[dict[str, str]]:
+def terms() -> list[dict[str, Any]]:
     """Return the terms of docs/glossary.yml. Raises SiteError for an entry that is not complete."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     seen: dict[str, set[str]] = {"zh": set(), "en": set()}
     for number, entry in enumerate(entries, 1):
         where = f"docs/glossary.yml, term {number} ({entry.get('en') or entry.get('zh')})"
-        if set(entry) != set(KEYS) or not all(isinstance(entry[key], str) and entry[key].strip() for key in KEYS):
+        if set(entry) - {"avoid"} != set(KEYS) or not all(isinstance(entry[key], str) and entry[key].strip() for key in KEYS):
             raise SiteError(f"{where}: give it exactly {', '.join(KEYS)}, each a text")
+        avoid = entry.get("avoid", {})
+        if set(avoid) - seen.keys() or not all(name and isinstance(name, str) for names in avoid.values() for name in names or [""]):
+            raise SiteError(f"{where}: `avoid` lists other names of the term, as {{zh: [...], en: [...]}}")
         for language, names in seen.items():
             if entry[language].lower() in names:
                 raise SiteError(f"{where}: `{entry[language]}` stands there twice; remove one")
@@ -58,7 +62,7 @@ def is_name(text: str) -> bool:
 
 
 @cache
-def pattern(language: str) -> tuple[re.Pattern, dict[str, dict[str, str]]]:
+def pattern(language: str) -> tuple[re.Pattern, dict[str, dict[str, Any]]]:
     """Return what finds any term in a text of the language, and the entry of each found form."""
     entries = {}
     for term in terms():
@@ -76,7 +80,7 @@ def pattern(language: str) -> tuple[re.Pattern, dict[str, dict[str, str]]]:
     return re.compile("|".join(forms)), entries
 
 
-def entry_of(found: str, entries: dict[str, dict[str, str]]) -> dict[str, str]:
+def entry_of(found: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the entry of a form as it was found, at the beginning of a sentence too."""
     return entries.get(found) or entries[found[0].lower() + found[1:]]
 
