@@ -12,7 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from tooling import glossary, hooks, pages
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, page_names, sections, snippet_names, stale_results
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, page_names, sections, snippet_names, stale_results
 
 PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
 each_page = pytest.mark.parametrize(("language", "page"), PAGES)
@@ -131,6 +131,11 @@ def test_snippet_imports_only_what_readers_have(name):
 def test_results_are_not_older_than_their_snippets():
     stale = stale_results()
     assert not stale, "\n".join(stale.values())
+
+
+def test_results_are_as_their_run_left_them():
+    altered = altered_results()
+    assert not altered, "\n".join(altered.values())
 
 
 def test_results_belong_to_snippets():

@@ -186,6 +186,19 @@ def test_a_damaged_result_is_named(repository):
         lessons.metrics("models/toy")
 
 
+def test_a_result_that_its_run_did_not_leave_is_named(repository):
+    folder = repository / "docs/results/models/toy"
+    record = lessons.fingerprints("models/toy") | {"files": lessons.file_hashes(folder)}
+    write(folder / "run.json", json.dumps(record))
+    assert lessons.altered_results() == {}
+    write(folder / "metrics.json", '{"numbers": 4}')
+    (folder / "dot.svg").unlink()
+    write(folder / "more.svg", DRAWING)
+    (said,) = lessons.altered_results().values()
+    assert said.startswith("docs/results/models/toy: dot.svg, metrics.json, more.svg is not what its run left")
+    assert "python -m tooling.results models/toy" in said
+
+
 def test_a_page_as_it_is_read(repository):
     text = pages.as_read("en", "models/toy")
     assert text.lstrip().startswith("# Counting")

@@ -111,6 +111,24 @@ def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
     }
 
 
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of each file of a result but its record."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != "run.json")
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def altered_results() -> dict[str, str]:
+    """Return the results that are not as their run left them, each with what to do."""
+    altered = {}
+    for record in sorted(RESULTS.rglob("run.json")):
+        name = record.parent.relative_to(RESULTS).as_posix()
+        stored, found = run_record(name).get("files", {}), file_hashes(record.parent)
+        odd = sorted(file for file in stored.keys() | found.keys() if stored.get(file) != found.get(file))
+        if odd:
+            altered[name] = f"docs/results/{name}: {', '.join(odd)} is not what its run left; take it back, or run `python -m tooling.results {name}`"
+    return altered
+
+
 def stale_results() -> dict[str, str]:
     """Return the results that are older than their snippet, each with what to do.
 

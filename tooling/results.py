@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-from tooling.lessons import RESULTS, ROOT, SiteError, fingerprints, metrics, run_record, snippet_names, snippet_path, stale_results
+from tooling.lessons import RESULTS, ROOT, SiteError, file_hashes, fingerprints, metrics, run_record, snippet_names, snippet_path, stale_results
 
 # A second run may differ from the first by this much: another processor adds in another order.
 SHARE = 0.01  # absolute, for numbers from 0 to 1, such as an accuracy
@@ -83,6 +83,7 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
         "seconds": round(seconds, 1),
         "memory": round(peak / 2**20),
         "data": data[0] if data else "as shipped",
+        "files": file_hashes(made),
     }
     return made, record
 

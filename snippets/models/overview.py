@@ -151,7 +151,7 @@ def train(
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, distance: int, seed: int, count: int = 2000) -> float:
-    """Return the share of new sequences whose first symbol the model recalls."""
+    """Return the share of sequences of a seed of their own whose first symbol the model recalls."""
     model.eval()
     x, y = load_data(count, distance, torch.Generator().manual_seed(seed))
     return (model(x).argmax(1) == y).float().mean().item()
