@@ -57,5 +57,5 @@ def test_everything_runs_again_each_week():
     assert job["strategy"]["matrix"]["versions"] == ["pinned", "newest"]
     commands = "\n".join(step.get("run", "") for step in job["steps"])
     assert "tooling.weekly report.md" in commands and "--newest" in commands and "gh issue create" in commands
-    assert [command[-1] for command in weekly.COMMANDS.values()] == ["pytest", "--check", "tests/faults/run.py"]
+    assert [command[-1] for command in weekly.COMMANDS.values()] == ["--thorough", "--check", "tests/faults/run.py"]
     assert (ROOT / "tests/faults/run.py").is_file()

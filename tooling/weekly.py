@@ -16,7 +16,7 @@ from pathlib import Path
 from tooling.lessons import ROOT
 
 COMMANDS = {
-    "The tests": [sys.executable, "-m", "pytest"],
+    "The tests": [sys.executable, "-m", "pytest", "--thorough"],
     "The results": [sys.executable, "-m", "tooling.results", "--check"],
     "The planted faults": [sys.executable, "tests/faults/run.py"],
 }
