@@ -96,8 +96,15 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
     if first:
-        built = any(name.endswith(".py") for name in first)  # then it is the site that has changed
-        items.sort(key=lambda item: (("site" in item.fixturenames) != built, not concerns(item, first)))
+        built = any(name.startswith(("tests/test_site", "tests/test_live")) for name in first)  # then it is the site that has changed
+
+        def late(item: pytest.Item) -> tuple[bool, ...]:
+            """What is about it comes first; then one lesson, before all the others; then what is quick."""
+            other = "[" in item.name and "models/cnn" not in item.name
+            needs = item.fixturenames
+            return ("site" in needs) != built, not concerns(item, first), other, "lighthouse" in needs, "browser" in needs
+
+        items.sort(key=late)
 
 
 # --- the site, and the browser that reads it

@@ -34,22 +34,24 @@ FAILED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
 CHANGED = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
 
 
-def names(patch: str) -> list[str]:
-    """Return the lessons and pages that a patch touches, such as `models/cnn`."""
-    found = []
-    for file in CHANGED.findall(patch):
-        for folder in ("snippets/", "docs/zh/", "docs/en/", "docs/assets/live/", "docs/results/"):
-            if file.startswith(folder):
-                name = Path(file.removeprefix(folder))
-                found.append(str(name.parent if folder == "docs/results/" else name.with_suffix("")))
-    return found
+# Where a change is looked for first: a pattern of the changed files, and the tests; snippets have those of their name.
+FIRST = (
+    (r"docs/assets/live/", ["tests/test_live.py"]),
+    (r"tooling/(hooks|theme|katex|live|figures|notebooks|packages)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
+    (r"tooling/data", ["tests/test_data.py"]),
+    (r"tooling/", ["tests/test_tooling.py"]),
+    (r"docs/", ["tests/test_pages.py"]),
+    (r"requirements|\.github/", ["tests/test_weekly.py"]),
+)
 
 
-def files_of_tests(patch: str) -> list[str]:
-    """Return the tests that come first for a change of what makes the site."""
-    changed = " ".join(CHANGED.findall(patch))
-    built = re.search(r"tooling/(hooks|theme|katex|live|figures|packages)|mkdocs\.yml|docs/assets/|package", changed)
-    return ["tests/test_site.py", "tests/test_site_quality.py", "tests/test_live.py"] if built else []
+def first(patch: str) -> list[str]:
+    """Return what the tests of a patch begin with: files of tests, or lessons such as `models/cnn`."""
+    changed = CHANGED.findall(patch)
+    for pattern, tests in FIRST:
+        if re.search(pattern, " ".join(changed)):
+            return tests
+    return [file.removeprefix("snippets/").removesuffix(".py") for file in changed]
 
 
 def copy(folder: Path) -> None:
@@ -83,10 +85,7 @@ def plant(fault: Path, folder: Path) -> tuple[str, float, str]:
         return f"DOES NOT APPLY: {error.stderr.strip()}", 0.0, ""
     if "docs/results/" not in patch:
         renew(folder)
-    first = [part for name in names(patch) for part in ("--first", name)]
-    for file in files_of_tests(patch):
-        first += ["--first", file]
-    command = [sys.executable, "-m", "pytest", "-n", "0", "--exitfirst", "-p", "no:cacheprovider", "--tb=short", *first]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "--exitfirst", "-p", "no:cacheprovider", "--tb=short", *(f"--first={name}" for name in first(patch))]
     started = time.monotonic()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
