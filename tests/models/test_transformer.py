@@ -225,3 +225,27 @@ def test_main_writes_its_results(tmp_path):
     assert set(metrics["exact"]) == {"greedy", "beam", "nearest"}
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
     assert {path.name for path in tmp_path.glob("*.svg")} == {"attention.svg", "training.svg"}
+
+
+def test_positions_begin_at_zero():
+    table = program.PositionalEncoding(6)(torch.zeros(1, 3, 6))[0]
+    torch.testing.assert_close(table[0], torch.tensor([0.0, 1, 0, 1, 0, 1]))
+    assert abs(table[2, 0].item() - np.sin(2)) < 1e-6
+
+
+def test_targets_are_one_step_ahead():
+    """A model that knows each next token has no loss."""
+    one = program.Example("dates", "en", [5, 6], [7, 8, 9], "", "")
+
+    def knows(source, target):
+        right = torch.tensor([[7, 8, 9, program.END]], device=target.device)
+        assert target.tolist() == [[program.START, 7, 8, 9]]
+        return 50 * torch.nn.functional.one_hot(right, 12).float()
+
+    assert program.teacher_forced(knows, [one]).item() < 1e-3
+
+
+def test_only_the_whole_answer_is_right():
+    one = program.Example("dates", "en", [], [], "", "May 4, 2020")
+    answers = ["May 4, 2020", "May 4, 2021", "may 4, 2020", "May 4, 2020 "]
+    assert program.evaluate([one] * 4, answers)["en"] == {"dates": 0.25}

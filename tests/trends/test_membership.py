@@ -79,3 +79,14 @@ def test_main(tmp_path):
     assert (tmp_path / "attack.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["epsilon"] > 0
     assert metrics["trained to the end"]["accuracy"]["mean"] > 0.8
+
+
+def test_private_training_is_noisy():
+    """With a noise far above all gradients the weights move by it, the more the larger it is."""
+    images, labels = torch.rand(32, 64), torch.arange(32) % 10
+
+    def moved(noise):
+        model = membership.train_privately(images, labels, seed=0, steps=2, noise=noise)
+        return (next(model.parameters()) - next(membership.network(0).parameters())).std().item()
+
+    assert moved(1000.0) > 5 * moved(100.0) > 25 * moved(0.0)
