@@ -249,3 +249,13 @@ def test_only_the_whole_answer_is_right():
     one = program.Example("dates", "en", [], [], "", "May 4, 2020")
     answers = ["May 4, 2020", "May 4, 2021", "may 4, 2020", "May 4, 2020 "]
     assert program.evaluate([one] * 4, answers)["en"] == {"dates": 0.25}
+
+
+def test_padding_does_not_count_in_the_loss():
+    pair = [program.Example("dates", "en", [5, 6], row, "", "") for row in ([7, 8, 9], [7])]
+
+    def knows(source, target):
+        right = torch.tensor([[7, 8, 9, program.END], [7, program.END, 5, 5]], device=target.device)  # nonsense where nothing is asked
+        return 50 * torch.nn.functional.one_hot(right, 12).float()
+
+    assert program.teacher_forced(knows, pair).item() < 1e-3
