@@ -61,6 +61,11 @@ def to_html(tex: str, display: bool) -> str:
     return answer["html"].replace('<span class="katex-display"', '<span class="katex-display" tabindex="0"', 1)
 
 
+def words(formula: str) -> str:
+    """Return what a reader sees of a formula's HTML, in a line."""
+    return re.sub(r'<span class="katex-mathml">.*?</math></span>|<[^>]+>|\u200b', "", formula)
+
+
 def stylesheet() -> str:
     """Return KaTeX's style, with its woff2 fonts alone: every browser of today reads them."""
     style = packages.find("katex", "dist/katex.min.css").read_text(encoding="utf-8")

@@ -257,6 +257,17 @@ def test_training_and_evaluation_set_their_modes():
     torch.testing.assert_close(probabilities.sum(1), torch.ones(4))
 
 
+def test_probabilities_are_those_of_the_outputs():
+    """Of the same network, one softmax away from what it puts out."""
+    torch.manual_seed(0)
+    model, images = cnn.ConvNet().to(cnn.device).eval(), torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
+    normalize = cnn.normalizer(images)
+    with torch.no_grad():
+        model.fc2.weight *= 20  # certain of itself, so that a second softmax would level the answers
+        outputs = model(normalize(images).to(cnn.device)).cpu()  # (image, class)
+    torch.testing.assert_close(cnn.evaluate(model, images, normalize), torch.softmax(outputs, 1))
+
+
 def test_main_writes_its_results(tmp_path):
     folder = make_folder(tmp_path / "pictures", count=70)
     metrics = cnn.main(tmp_path / "out", folder, epochs=1)

@@ -160,6 +160,25 @@ def test_beam_finds_the_likelier_of_two_ways():
         assert answer[:2] == [5, program.END]
 
 
+def test_what_has_ended_stays_ended():
+    """The model would go on after its end; its neighbor in the batch has not ended yet."""
+
+    class Counting(nn.Module):
+        projection = nn.Identity()
+
+        def encode(self, source):
+            return source
+
+        def decode(self, target, memory, source):
+            following = target[:, -1] + 1  # the first source asks for 5 after the start, the second for the end
+            following = torch.where(target[:, -1] == program.START, source[:, 0], torch.where(target[:, -1] == 7, program.END, following))
+            return 20 * torch.nn.functional.one_hot(following, 12).float()[:, None]
+
+    for search in (program.greedy, program.beam):
+        found = search(Counting(), [[5], [program.END]])
+        assert found == [[5, 6, 7, program.END], [program.END] * 4]
+
+
 def test_nearest_copies_a_known_answer(pairs, vocabulary):
     known, asked = (program.examples(pairs[part], vocabulary) for part in ("train", "test"))
     assert program.nearest(known, known[:10]) == [one.wanted for one in known[:10]]
