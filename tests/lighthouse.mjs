@@ -1,4 +1,4 @@
-// Reads one address a line; answers each with a line: Lighthouse's scores on its mobile setting, and what costs points.
+// Reads one address a line, and how much slower than this machine its reader's phone is; answers each with a line: Lighthouse's scores on its mobile setting, and what costs points.
 import { createInterface } from "node:readline";
 import { launch } from "chrome-launcher";
 import lighthouse from "lighthouse";
@@ -10,9 +10,11 @@ const settings = {
   onlyCategories: ["performance", "accessibility", "best-practices", "seo"],
   networkQuietThresholdMs: 500, cpuQuietThresholdMs: 500, pauseAfterFcpMs: 0, pauseAfterLoadMs: 0, disableFullPageScreenshot: true,
 };
-const config = { extends: "lighthouse:default", settings };
 
-for await (const address of createInterface({ input: process.stdin })) {
+for await (const line of createInterface({ input: process.stdin })) {
+  const [address, slowdown] = line.split(" ");
+  const throttling = { cpuSlowdownMultiplier: Number(slowdown) };
+  const config = { extends: "lighthouse:default", settings: { ...settings, throttling } };
   const { lhr } = await lighthouse(address, { port: chrome.port, logLevel: "silent" }, config);
   const scores = {}, lost = [];
   for (const { id, score, auditRefs } of Object.values(lhr.categories)) {
@@ -25,6 +27,6 @@ for await (const address of createInterface({ input: process.stdin })) {
       }
     }
   }
-  process.stdout.write(JSON.stringify({ scores, lost, error: lhr.runtimeError?.message }) + "\n");
+  process.stdout.write(JSON.stringify({ scores, lost, error: lhr.runtimeError?.message, index: lhr.environment.benchmarkIndex }) + "\n");
 }
 await chrome.kill();

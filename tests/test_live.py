@@ -393,7 +393,7 @@ def test_a_touch_on_the_picture_starts_a_model_that_fits_a_phone(site, browser, 
         tab.wait_for_load_state("networkidle")  # what comes into sight is laid out first
         tab.locator(".live figure").tap()
         panel = tab.locator(".live-panel")
-        expect(panel).to_be_focused()
+        expect(panel).to_be_focused(timeout=20_000)
         expect(tab.locator(".live-start")).to_have_count(0)
         expect(status(tab)).to_contain_text(" %")
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390

@@ -200,15 +200,18 @@ COPY_ALL = """async blocks => {
     const copied = [];
     for (const block of document.querySelectorAll(blocks)) {
         let button;
-        for (let frames = 0; frames < 300 && !button; frames++) {  // it is made when its block comes into sight
+        for (let frames = 0; frames < 3000 && !button; frames++) {  // it is made when its block comes into sight
             block.scrollIntoView({ block: "center", behavior: "instant" });
             await new Promise(requestAnimationFrame);
             button = block.querySelector("button[data-md-type=copy]");
         }
         await navigator.clipboard.writeText("nothing");
-        button.click();
         let text = "nothing";
-        for (let tries = 0; tries < 100 && text === "nothing"; tries++) text = await navigator.clipboard.readText();
+        for (let tries = 0; tries < 100 && text === "nothing"; tries++) {  // a button that has just been made may not listen yet
+            button.click();
+            await new Promise(requestAnimationFrame);
+            text = await navigator.clipboard.readText();
+        }
         copied.push(text);
     }
     return copied;

@@ -74,7 +74,8 @@ def test_guessing_is_right_once_in_eight():
 
 def test_damage(capsys):
     found = last_step.main()
-    assert found["RNN"]["batch"] < 0.5 and found["RNN"]["changed"] > 0.1
+    assert found["RNN"]["batch"] < 0.5
+    assert found["RNN"]["changed"] > 0.05  # how many depends on the processor's rounding: 9 % and 38 % were seen
     for kind in ("LastValid", "Packed"):
         assert found[kind]["batch"] > 0.95 and found[kind]["changed"] == 0
     assert capsys.readouterr().out.count("\n") == 4
