@@ -207,9 +207,10 @@ COPY_ALL = """async blocks => {
         }
         await navigator.clipboard.writeText("nothing");
         let text = "nothing";
-        for (let tries = 0; tries < 100 && text === "nothing"; tries++) {  // a button that has just been made may not listen yet
-            button.click();
+        for (let tries = 0; tries < 100 && text === "nothing"; tries++) {  // what comes into sight above moves it away again, and what is out of sight cannot be copied
+            block.scrollIntoView({ block: "center", behavior: "instant" });
             await new Promise(requestAnimationFrame);
+            button.click();
             text = await navigator.clipboard.readText();
         }
         copied.push(text);
