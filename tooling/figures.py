@@ -36,4 +36,4 @@ def inline(svg: str, prefix: str, alternative: str, caption: str = "") -> str:
     root.attrib |= {"width": width, "height": height, "role": "img", "aria-label": alternative}
     drawn = ElementTree.tostring(root, encoding="unicode")
     described = f"<figcaption>{html.escape(caption, quote=False)}</figcaption>" if caption else ""
-    return f'<figure class="result">{drawn}{described}</figure>'
+    return f'<figure class="result" style="--width: {width}; --height: {height}">{drawn}{described}</figure>'

@@ -336,12 +336,21 @@ def finish(output: str, language: str) -> str:
         output = output.replace(bare, mended.format(**WORDS[language]))
     if 'id="__toc"' not in output:  # a page outside the navigation has no box that this label could tick
         output = output.replace(' for="__toc"', "")
+    output = LINES.sub(with_lines, output)
+    output = TABLE.sub(r'<div class="md-typeset__scrollwrap"><div class="md-typeset__table">\g<0></div></div>', output)
     if with_policy:
         output = output.replace('<meta charset="utf-8">', f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy(output)}">', 1)
     return output
 
 
+def with_lines(block: re.Match) -> str:
+    """Return the beginning of a block of code that says how many lines it has, for the room it takes before it is laid out."""
+    return f'<pre{block[1] or ""} style="--lines: {block[2].count(chr(10)) + 1}">{block[2]}'
+
+
 with_policy = True
+LINES = re.compile(r'<pre( tabindex="0")?>(.*?)(?=\s*(?:</code>)?</pre>)', re.DOTALL)
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 SCRIPT = re.compile(r'<script(?: type="module")?>(.*?)</script>', re.DOTALL)
 
 
@@ -389,14 +398,31 @@ def on_post_build(config):
             shutil.copy(path, target / f"{path.stem.rpartition('-')[0]}.woff2")
 
 
+# Where the theme's script falls short. What changes the whole page while it opens makes the browser style it all over again.
+SCRIPT_MENDS = (
+    # a page full of nameless landmarks is hard to hear
+    ('"nav",{class:"md-code__nav"}', '"div",{class:"md-code__nav"}'),
+    # tables stand in their scrolling frame already, see `finish`
+    ('"table:not([class])"', '":not(.md-typeset__table)>table:not([class])"'),
+    # transitions stop where the colors change, not where a page opens in its own
+    (
+        'document.body.setAttribute("data-md-color-switching","")',
+        's.color.scheme!==document.body.getAttribute("data-md-color-scheme")&&document.body.setAttribute("data-md-color-switching","")',
+    ),
+    # the style says it, see site.css
+    (';document.head.appendChild(o);', ';'),
+)
+
+
 def mend_script(config: MkDocsConfig) -> None:
-    """Let the copy buttons stand in a plain element: a page full of nameless landmarks is hard to hear."""
-    bare, mended = '"nav",{class:"md-code__nav"}', '"div",{class:"md-code__nav"}'
+    """Mend the theme's script. Raises PluginError where it has changed."""
     (script,) = Path(config.site_dir, "assets", "javascripts").glob("bundle.*.min.js")
     text = script.read_text(encoding="utf-8")
-    if bare not in text:
-        raise PluginError(f"The theme's script no longer holds `{bare}`; see whether mend_script in tooling/hooks.py is still needed.")
-    script.write_text(text.replace(bare, mended), encoding="utf-8")
+    for bare, mended in SCRIPT_MENDS:
+        if text.count(bare) != 1:
+            raise PluginError(f"The theme's script no longer holds `{bare}` once; see whether SCRIPT_MENDS in tooling/hooks.py is still needed.")
+        text = text.replace(bare, mended)
+    script.write_text(text, encoding="utf-8")
 
 
 def split_search(config: MkDocsConfig) -> None:

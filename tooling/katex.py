@@ -42,6 +42,9 @@ def _process() -> subprocess.Popen:
     )
 
 
+STRUT = re.compile(r'katex-strut" style="height:([\d.]+)em')
+
+
 @cache
 def to_html(tex: str, display: bool) -> str:
     """Return the HTML and MathML of a formula, or, without KaTeX, its code.
@@ -57,8 +60,9 @@ def to_html(tex: str, display: bool) -> str:
     if "error" in answer:
         raise SiteError(f"the formula `{tex}` cannot be set: {answer['error']}")
     written.update(html.unescape(answer["html"]))
-    # a wide formula scrolls by the keys too
-    return answer["html"].replace('<span class="katex-display"', '<span class="katex-display" tabindex="0"', 1)
+    tallest = max(map(float, STRUT.findall(answer["html"])))
+    # a wide formula scrolls by the keys too, and one far from the screen has the room it takes
+    return answer["html"].replace('<span class="katex-display"', f'<span class="katex-display" tabindex="0" style="--height: {tallest}"', 1)
 
 
 def words(formula: str) -> str:

@@ -5,10 +5,12 @@
 
 A fault is a patch beside this file. Its first line says what a reader would suffer. It is made by
 changing the sources, `git diff > tests/faults/NAME.patch`, writing that line, and `git checkout .`.
+The check that finds it is written below that line, and tried before all others the next time.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -17,21 +19,26 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
 
+import pytest
 from tqdm import tqdm
 
+# Nothing of the repository is imported here: each process that tests a copy begins with this file, and must take all from its copy.
 FAULTS = Path(__file__).resolve().parent
 ROOT = FAULTS.parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tooling import packages  # noqa: E402
-from tooling.lessons import fingerprints, snippet_names  # noqa: E402
 
 COPIES = 2  # one for each core
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
 CHANGED = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
+FOUND = re.compile(r"\A.*\ncaught by: (.*)\n")
+
+# What the tests import of others takes longer than most tests: done once, for the processes of all faults.
+IMPORTS = [
+    "torch", "torch.nn.functional", "matplotlib.pyplot", "sklearn.datasets", "sklearn.ensemble", "sklearn.linear_model", "sklearn.metrics",
+    "sklearn.model_selection", "onnxruntime", "playwright.sync_api", "bs4", "nbformat", "mkdocs.config", "pytest", "xdist.plugin",
+]
 
 
 # Where a change is looked for first: a pattern of the changed files, and the tests; snippets have those of their name.
@@ -74,26 +81,72 @@ def git(folder: Path, *arguments: str | Path) -> None:
     subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
 
 
-def plant(fault: Path, folder: Path) -> tuple[str, float, str]:
-    """Return the first test that fails with a fault, or what went wrong, the seconds until then, and what the tests printed."""
+class First:
+    """Notes the first check that fails."""
+
+    found = None
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and self.found is None:
+            self.found = report.nodeid
+
+    pytest_collectreport = pytest_runtest_logreport
+
+
+def run_tests(folder: Path, arguments: list[str], printed: Path, answer: Connection) -> None:
+    """Run tests of a copy in this process; send pytest's exit status and the first check that failed."""
+    os.chdir(folder)
+    sys.path[:] = [entry for entry in sys.path if Path(entry) not in (FAULTS, ROOT)]
+    sys.dont_write_bytecode = True
+    file = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    first = First()
+    status = pytest.main(["-n", "0", "--exitfirst", "-p", "no:cacheprovider", "--tb=short", *arguments], plugins=[first])
+    answer.send((int(status), first.found))
+
+
+def check(folder: Path, arguments: list[str], printed: Path) -> tuple[int, str | None]:
+    """Run tests of a copy; return pytest's exit status and the first check that failed."""
+    processes = multiprocessing.get_context("forkserver")
+    answer, sender = processes.Pipe(duplex=False)
+    process = processes.Process(target=run_tests, args=(folder, arguments, printed, sender))
+    process.start()
+    sender.close()
+    try:
+        return answer.recv()
+    except EOFError:  # it was killed
+        return 1, None
+    finally:
+        process.join()
+
+
+def plant(fault: Path, folder: Path) -> tuple[str | None, str]:
+    """Return the check that finds a fault, None if no check does, and what the tests printed. Raises SystemExit if the fault does not apply."""
     patch = fault.read_text(encoding="utf-8")
     git(folder, "reset", "--quiet", "--hard")
     git(folder, "clean", "--quiet", "-d", "--force")
     try:
         git(folder, "apply", "--whitespace=nowarn", fault)
     except subprocess.CalledProcessError as error:
-        return f"DOES NOT APPLY: {error.stderr.strip()}", 0.0, ""
+        sys.exit(f"{fault.relative_to(ROOT)} does not apply: {error.stderr.strip()}\nMake it again from today's sources, or remove it.")
     if "docs/results/" not in patch:
         renew(folder)
-    command = [sys.executable, "-m", "pytest", "-n", "0", "--exitfirst", "-p", "no:cacheprovider", "--tb=short", *(f"--first={name}" for name in first(patch))]
-    started = time.monotonic()
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    seconds = time.monotonic() - started
-    if done.returncode == 0:
-        return "NOT CAUGHT", seconds, done.stdout
-    found = FAILED.search(done.stdout)
-    return (found[1] if found else f"THE TESTS ENDED WITH {done.returncode}"), seconds, done.stdout
+    printed = folder / ".git" / "printed"
+    known = FOUND.match(patch)
+    if known:
+        status, found = check(folder, [known[1]], printed)
+        if found is not None:
+            return found, ""
+    status, found = check(folder, [f"--first={name}" for name in first(patch)], printed)
+    said = printed.read_text(encoding="utf-8", errors="replace")
+    if status == pytest.ExitCode.OK:
+        return None, said
+    if found is not None:
+        summary, _, rest = patch.partition("\n")
+        rest = rest if not known else rest.partition("\n")[2]
+        fault.write_text(f"{summary}\ncaught by: {found}\n{rest}", encoding="utf-8")
+    return found or "the tests do not start", said
 
 
 def renew(folder: Path) -> None:
@@ -101,6 +154,8 @@ def renew(folder: Path) -> None:
 
     Else every fault of a program would be caught by its date, and no check of what it does.
     """
+    from tooling.lessons import fingerprints, snippet_names
+
     for name in snippet_names():
         if not (folder / "snippets" / f"{name}.py").is_file():
             continue
@@ -121,7 +176,12 @@ def main() -> int:
     faults = [path for path in sorted(FAULTS.rglob("*.patch")) if not options.names or path.relative_to(FAULTS).as_posix().startswith(tuple(options.names))]
     if not faults:
         parser.error(f"no fault has a name that begins with {' or '.join(options.names)}; they are the patches below tests/faults")
+    sys.path.insert(0, str(ROOT))
+    from tooling import packages
+
     packages.install(tests=True)
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    multiprocessing.set_forkserver_preload(IMPORTS)
     missed, began = [], time.monotonic()
     with tempfile.TemporaryDirectory() as root, ThreadPoolExecutor(COPIES) as workers:
         free: Queue[Path] = Queue()
@@ -131,21 +191,22 @@ def main() -> int:
             copy(folder)
             free.put(folder)
 
-        def check(fault: Path) -> None:
-            folder = free.get()
+        def seek(fault: Path) -> None:
+            folder, started = free.get(), time.monotonic()
             try:
-                found, seconds, printed = plant(fault, folder)
+                found, printed = plant(fault, folder)
             finally:
                 free.put(folder)
             name = fault.relative_to(FAULTS).with_suffix("").as_posix()
-            tqdm.write(f"{name}: {fault.read_text(encoding='utf-8').splitlines()[0]}\n    {seconds:5.1f} s  {found}", file=sys.stdout)
+            summary = fault.read_text(encoding="utf-8").partition("\n")[0]
+            tqdm.write(f"{name}: {summary}\n    {time.monotonic() - started:5.1f} s  {found or 'NOT CAUGHT'}", file=sys.stdout)
             sys.stdout.flush()
-            if found.isupper() or found.split(":")[0].isupper():
+            if found is None:
                 missed.append(name)
                 if options.verbose:
                     tqdm.write(printed[-4000:], file=sys.stdout)
 
-        list(tqdm(workers.map(check, faults), total=len(faults), disable=None))
+        list(tqdm(workers.map(seek, faults), total=len(faults), disable=None))
     print(f"{len(faults) - len(missed)} of {len(faults)} faults caught in {time.monotonic() - began:.0f} s")
     if missed:
         print(f"not caught: {', '.join(sorted(missed))}", file=sys.stderr)
