@@ -170,6 +170,14 @@ def site(pytestconfig):
     return SimpleNamespace(folder=folder, url=place["url"])
 
 
+@pytest.fixture(autouse=True)
+def turn(request, pytestconfig):
+    """Give a test that measures time the machine for itself: it waits for the tests of other processes, and they for it."""
+    lock = filelock.ReadWriteLock(f"{pytestconfig.stash[SERVED]['folder']}/turn.db")
+    with lock.write_lock() if "lighthouse" in request.fixturenames else lock.read_lock():
+        yield
+
+
 # Chromium finds no host but this machine.
 SWITCHES = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

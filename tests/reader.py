@@ -3,9 +3,13 @@
 import contextlib
 
 import pytest
+from playwright.sync_api import expect
 
 from tooling import packages
 from tooling.lessons import LANGUAGES, SNIPPETS, page_names
+
+
+expect.set_options(timeout=30_000)  # a model starts slowly on a busy machine
 
 
 def address(language: str, page: str) -> str:
