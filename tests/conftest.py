@@ -17,7 +17,6 @@ from types import ModuleType, SimpleNamespace
 
 import filelock
 import pytest
-import torch
 from playwright.sync_api import sync_playwright
 
 from tooling import packages
@@ -44,9 +43,9 @@ SERVED = pytest.StashKey[dict[str, str]]()
 def pytest_configure(config):
     """Serve a folder, empty until a test asks for the site; let each process compute on one core."""
     if hasattr(config, "workerinput"):
-        torch.set_num_threads(1)
         config.stash[SERVED] = config.workerinput["served"]
         return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other processes start with it: torch, NumPy and scikit-learn obey
     packages.install(tests=True)  # here, before several processes need them at once
     folder = tempfile.TemporaryDirectory()
     server = Server(("127.0.0.1", 0), functools.partial(Handler, directory=folder.name))
@@ -72,16 +71,30 @@ def pytest_addoption(parser):
 
 def concerns(item: pytest.Item, names: list[str]) -> bool:
     """Tell whether a test is about one of these lessons or pages: by its parameters, or by the snippets it loads."""
-    said = f"{item.nodeid.partition('::')[2]} {loaded(item.path)}"
     if any(item.nodeid.startswith(f"{name}::") for name in names):
         return True
-    return item.path.name != "test_tooling.py" and any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) for name in names)
+    return item.path.name != "test_tooling.py" and mentions(f"{item.nodeid.partition('::')[2]} {loaded(item.path)}", names)
+
+
+def mentions(text: str, names: list[str]) -> bool:
+    """Tell whether a text holds one of these names whole."""
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
 
 
 @functools.cache
 def loaded(file: Path) -> str:
     """Return the names of the snippets that a file of tests loads."""
     return " ".join(re.findall(r'load_snippet\("([^"]+)"\)', file.read_text(encoding="utf-8")))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out files without quick checks of the lessons that were asked for: to read them takes seconds."""
+    of = config.getoption("of")
+    if not of or collection_path.suffix != ".py":
+        return None
+    if collection_path.parent == Path(__file__).parent:
+        return True if collection_path.name.startswith(("test_site", "test_live", "test_tooling", "test_weekly")) else None
+    return None if mentions(loaded(collection_path), of) else True
 
 
 def pytest_collection_modifyitems(config, items):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import struct
 import subprocess
@@ -230,7 +231,7 @@ def test_a_damaged_folder_is_refused_with_its_place(tmp_path, what):
 
 def test_training_is_repeatable_and_lowers_the_loss():
     data = cnn.color_digits(colorings=1)
-    images, labels = data.train_images[:256], data.train_labels[:256]
+    images, labels = data.train_images[:128], data.train_labels[:128]
     normalize = cnn.normalizer(images)
 
     def run(seed):
@@ -239,8 +240,8 @@ def test_training_is_repeatable_and_lowers_the_loss():
 
     first = run(0)
     assert first == run(0) and first != run(1)
-    assert len(first) == 6 * 4
-    assert np.mean(first[-4:]) < 0.95 * np.mean(first[:4])
+    assert len(first) == 6 * 2
+    assert np.mean(first[-2:]) < 0.95 * np.mean(first[:2])
 
 
 def test_training_and_evaluation_set_their_modes():
@@ -341,8 +342,10 @@ def test_a_copy_alone_runs_without_network(tmp_path):
     assert (alone / "cnn-results" / "metrics.json").is_file()
 
 
-def test_a_bad_folder_ends_the_program_with_one_line(tmp_path):
-    command = [sys.executable, str(SNIPPETS / "models" / "cnn.py"), "--data", str(tmp_path / "nowhere")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "nowhere" in done.stderr and "Traceback" not in done.stderr
+def test_a_bad_folder_ends_the_program_with_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["cnn.py", "--data", "nowhere"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SNIPPETS / "models" / "cnn.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert "cnn.py: error: nowhere" in capsys.readouterr().err
