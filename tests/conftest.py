@@ -34,6 +34,18 @@ def load_snippet(name: str) -> ModuleType:
     return module
 
 
+@pytest.fixture(autouse=True)
+def fresh_gradients(request):
+    """Hold every training loop that a test of a snippet runs to clearing its gradients."""
+    if not loaded(request.path):
+        yield
+        return
+    from model_checks import check_gradients_are_fresh
+
+    with check_gradients_are_fresh():
+        yield
+
+
 # --- the processes of a run: pytest-xdist starts one for each core
 
 # Where the site is served: by the main process, below a folder as GitHub Pages does.

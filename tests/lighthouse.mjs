@@ -1,13 +1,15 @@
-// Reads one address a line, and how much slower than this machine its reader's phone is; answers each with a line: Lighthouse's scores on its mobile setting, and what costs points.
+// Reads one address a line, and how much slower than this machine its reader's phone is; answers each with a line: Lighthouse's scores on its mobile setting, what makes up that of speed, and what else costs points.
 import { createInterface } from "node:readline";
 import { launch } from "chrome-launcher";
-import lighthouse from "lighthouse";
+import lighthouse, { defaultConfig } from "lighthouse";
 
 const [chromePath, ...chromeFlags] = process.argv.slice(2);
 const chrome = await launch({ chromePath, chromeFlags: ["--headless", ...chromeFlags] });
-// Nothing is measured by waiting longer for a page from this very machine, or by a picture of it.
+const categories = ["performance", "accessibility", "best-practices", "seo"];
+// Nothing is measured by waiting longer for a page from this very machine, by a picture of it, or by advice without points.
 const settings = {
-  onlyCategories: ["performance", "accessibility", "best-practices", "seo"],
+  onlyCategories: categories,
+  skipAudits: categories.flatMap((id) => defaultConfig.categories[id].auditRefs.filter(({ weight }) => !weight).map((audit) => audit.id)),
   networkQuietThresholdMs: 500, cpuQuietThresholdMs: 500, pauseAfterFcpMs: 0, pauseAfterLoadMs: 0, disableFullPageScreenshot: true,
 };
 
@@ -16,17 +18,19 @@ for await (const line of createInterface({ input: process.stdin })) {
   const throttling = { cpuSlowdownMultiplier: Number(slowdown) };
   const config = { extends: "lighthouse:default", settings: { ...settings, throttling } };
   const { lhr } = await lighthouse(address, { port: chrome.port, logLevel: "silent" }, config);
-  const scores = {}, lost = [];
+  const scores = {}, speed = {}, lost = [];
   for (const { id, score, auditRefs } of Object.values(lhr.categories)) {
-    scores[id] = score === null ? 0 : Math.round(100 * score);
     for (const { id: name, weight } of auditRefs) {
-      const audit = lhr.audits[name];
-      if (weight && audit.score !== null && audit.score < 1) {
-        const places = (audit.details?.items ?? []).slice(0, 3).map(({ node }) => node?.snippet).filter(Boolean);
-        lost.push([id, name, audit.displayValue ?? "", ...places].join(" "));
+      const { score: reached, displayValue: shown = "", details } = lhr.audits[name];
+      if (id === "performance") {
+        speed[name] = { weight, score: reached ?? 0, shown };
+      } else if (weight && reached !== null && reached < 1) {
+        const places = (details?.items ?? []).slice(0, 3).map(({ node }) => node?.snippet).filter(Boolean);
+        lost.push([id, name, shown, ...places].join(" "));
       }
     }
+    if (id !== "performance") scores[id] = score === null ? 0 : Math.round(100 * score);
   }
-  process.stdout.write(JSON.stringify({ scores, lost, error: lhr.runtimeError?.message, index: lhr.environment.benchmarkIndex }) + "\n");
+  process.stdout.write(JSON.stringify({ scores, speed, lost, error: lhr.runtimeError?.message, index: lhr.environment.benchmarkIndex }) + "\n");
 }
 await chrome.kill();

@@ -19,6 +19,7 @@ import onnxruntime
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Make = Callable[[], nn.Module]
@@ -356,6 +357,41 @@ def check_device(make: Make, x: Inputs) -> None:
     assert output.shape == expected.shape
     if not output.is_meta:
         assert torch.allclose(output.cpu(), expected, rtol=1e-3, atol=1e-3), f"the answers on {device} differ"
+
+
+@contextlib.contextmanager
+def check_gradients_are_fresh() -> Iterator[None]:
+    """Every optimizer of torch that is used meanwhile steps along the gradients since its step before, and no older ones.
+
+    They may be scaled, as by clipping their norm. The first step of each parameter is not looked at.
+    """
+    hooks, parameters, arrived = [], {}, {}
+
+    def watch(parameter: torch.Tensor) -> None:
+        parameters[id(parameter)] = parameter  # kept, so that no other one gets its id
+
+        def add(gradient: torch.Tensor) -> None:
+            before = arrived.get(id(parameter))
+            arrived[id(parameter)] = gradient.detach().clone() if before is None else before + gradient.detach()
+
+        hooks.append(parameter.register_hook(add))
+
+    def compare(optimizer: torch.optim.Optimizer, *_) -> None:
+        for parameter in [one for group in optimizer.param_groups for one in group["params"] if one.requires_grad]:
+            if id(parameter) not in parameters:
+                watch(parameter)
+                continue
+            new = arrived.pop(id(parameter), None)
+            if new is not None and new.norm() > 0:
+                alike = F.cosine_similarity(new.flatten(), parameter.grad.flatten(), dim=0).item()
+                assert alike > 0.999, "the gradients of earlier steps are still in this one: call optimizer.zero_grad() before backward()"
+
+    hooks.append(register_optimizer_step_pre_hook(compare))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextlib.contextmanager

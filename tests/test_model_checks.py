@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from model_checks import (
     check_batch_is_learned, check_batch_of_one, check_device, check_eight_bits, check_export, check_fault, check_first_loss,
-    check_future_is_hidden, check_model, check_modes, check_padding_is_ignored, check_samples_are_separate, check_seed,
+    check_future_is_hidden, check_gradients_are_fresh, check_model, check_modes, check_padding_is_ignored, check_samples_are_separate, check_seed,
     check_state_is_saved, check_step, tokens,
 )
 from torch import nn
@@ -374,3 +374,31 @@ def test_a_fault_that_is_repaired_is_told():
 def test_eight_bits_must_be_eight_bits():
     with pytest.raises(AssertionError, match="no weight is stored in 8 bits"):
         check_eight_bits(Classifier(), lambda model: model, nn.Module)
+
+
+# --- loops of training
+
+
+def train(clear, batches=4, parts=1):
+    """Train with gradients that are cleared by `clear`, each batch in parts."""
+    torch.manual_seed(0)
+    model = Classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for batch in torch.randn(batches, parts, 8, 5):
+        clear(optimizer)
+        for part in batch:
+            F.cross_entropy(model(part), LABELS).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+
+
+def test_gradients_of_this_step_are_fresh():
+    with check_gradients_are_fresh():
+        train(lambda optimizer: optimizer.zero_grad())
+        train(lambda optimizer: optimizer.zero_grad(set_to_none=False))
+        train(lambda optimizer: optimizer.zero_grad(), parts=2)  # accumulated on purpose
+
+
+def test_gradients_that_add_up_are_found():
+    with pytest.raises(AssertionError, match="call optimizer.zero_grad"), check_gradients_are_fresh():
+        train(lambda optimizer: None)

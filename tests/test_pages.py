@@ -22,6 +22,7 @@ FENCE = re.compile(r"^([ \t]*`{3,})[ \t]*\{?[ \t]*\.?(\w+)[^\n`]*$", re.MULTILIN
 HEADING = re.compile(r"^(#{1,6}) (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
 FIGURE = checks.FIGURE
 LIVE = re.compile(r'^<div class="live" data-model="([^"]+)"', re.MULTILINE)
+TITLED = re.compile(r'^```python title="([^"]+)"\n--8<-- "([^":]+)', re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 
@@ -109,6 +110,23 @@ def test_blocks_of_a_page_run_as_they_stand(language, page):
         exec(compile("\n\n".join(code), f"{page}: {name}", "exec"), {"__name__": "page"})
 
 
+@each_page
+def test_titles_of_blocks_are_names_of_their_programs(language, page):
+    for title, name in TITLED.findall(pages.source(language, page)):
+        assert title == name.rpartition("/")[2], f"docs/{language}/{page}.md: the block of snippets/{name} has the title {title}"
+
+
+@each_page
+def test_what_a_program_printed_stands_below_it(language, page):
+    included = pages.includes(pages.source(language, page), page)
+    for (above, section), (file, _) in zip([("nothing", ""), *included], included):
+        if not file.endswith(".py"):
+            name = above.removesuffix(".py")
+            assert file == f"{name}/output.txt" and section == list(sections(name))[-1], (
+                f"docs/{language}/{page}.md: {file} stands below {above}:{section}; put it below the last section of its program"
+            )
+
+
 @each_snippet
 def test_every_snippet_is_shown_and_tested(name):
     for language in LANGUAGES:
@@ -162,9 +180,16 @@ def test_every_figure_exists_and_is_described(language, page):
 @pytest.mark.parametrize("page", page_names("zh"))
 def test_every_figure_of_a_result_is_shown(page):
     if (SNIPPETS / f"{page}.py").is_file():
-        shown = {target.rpartition("/")[2] for _, target, _ in FIGURE.findall(pages.source("zh", page))}
-        drawn = {path.name for path in (RESULTS / page).glob("*.svg")}
+        shown = {target.rpartition("results/")[2] for _, target, _ in FIGURE.findall(pages.source("zh", page))}
+        drawn = {path.relative_to(RESULTS).as_posix() for path in (RESULTS / page).glob("*.svg")}
         assert drawn <= shown, f"docs/zh/{page}.md shows no {sorted(drawn - shown)} of docs/results/{page}"
+
+
+@each_page
+def test_live_models_are_of_programs_of_the_page(language, page):
+    shown = pages.programs(language, page)
+    other = [name for name in LIVE.findall(pages.source(language, page)) if shown and name not in shown]  # the home page shows none
+    assert not other, f"docs/{language}/{page}.md lets {other} run, and shows the programs {list(shown)}"
 
 
 # --- the two languages

@@ -295,7 +295,7 @@ def lightness(color: str) -> float:
 
 
 @each_address
-def test_a_phone_shows_a_page_in_both_schemes(site, browser, place):
+def test_a_phone_shows_a_page_in_both_schemes(site, browser, pytestconfig, place):
     """Nothing scrolls sideways, and the text of the figures can be read."""
     fill = {}
     with reading(browser, site, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as tab:
@@ -307,7 +307,8 @@ def test_a_phone_shows_a_page_in_both_schemes(site, browser, place):
                 "[...document.querySelectorAll('article *')].filter(part => part.getBoundingClientRect().right > 391)"
                 ".map(part => part.outerHTML.slice(0, 100)).slice(0, 3)"
             )
-            if scheme == "dark":  # the light one is looked at on a wide screen
+            # the light scheme, and the Chinese pages, which have the same parts, are looked at on a wide screen
+            if scheme == "dark" and (place.startswith("en/") or pytestconfig.getoption("thorough")):
                 assert_accessible(tab, without=("scrollable-region-focusable",))  # the theme serves keys where there are some
             assert width <= 390, f"/{place} is {width} pixels wide in the {scheme} scheme; perhaps because of {wide}"
             fill[scheme] = tab.locator("figure svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")

@@ -106,8 +106,8 @@ def run_tests(folder: Path, arguments: list[str], printed: Path, answer: Connect
     answer.send((int(status), first.found))
 
 
-def check(folder: Path, arguments: list[str], printed: Path) -> tuple[int, str | None]:
-    """Run tests of a copy; return pytest's exit status and the first check that failed."""
+def check(folder: Path, arguments: list[str], printed: Path) -> tuple[int | None, str | None]:
+    """Run tests of a copy; return pytest's exit status, None if it was killed, and the first check that failed."""
     processes = multiprocessing.get_context("forkserver")
     answer, sender = processes.Pipe(duplex=False)
     process = processes.Process(target=run_tests, args=(folder, arguments, printed, sender))
@@ -115,8 +115,8 @@ def check(folder: Path, arguments: list[str], printed: Path) -> tuple[int, str |
     sender.close()
     try:
         return answer.recv()
-    except EOFError:  # it was killed
-        return 1, None
+    except EOFError:
+        return None, None
     finally:
         process.join()
 
@@ -140,7 +140,7 @@ def plant(fault: Path, folder: Path) -> tuple[str | None, str]:
             return found, ""
     status, found = check(folder, [f"--first={name}" for name in first(patch)], printed)
     said = printed.read_text(encoding="utf-8", errors="replace")
-    if status == pytest.ExitCode.OK:
+    if status in (pytest.ExitCode.OK, None):
         return None, said
     if found is not None:
         summary, _, rest = patch.partition("\n")

@@ -17,6 +17,7 @@ from data_checks import arguments_of, check_balance, check_fitted_on_training_pa
 from model_checks import check_eight_bits, check_export, check_model, exported
 from PIL import Image
 from sklearn.datasets import load_digits
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 cnn = load_snippet("models/cnn")
 
@@ -244,6 +245,16 @@ def test_training_is_repeatable_and_lowers_the_loss():
     assert np.mean(first[-2:]) < 0.95 * np.mean(first[:2])
 
 
+def test_the_learning_rate_rises_and_falls_with_each_batch():
+    rates, images = [], torch.zeros(128, 3, 32, 32, dtype=torch.uint8)
+    hook = register_optimizer_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    cnn.train(cnn.ConvNet().to(cnn.device), images, torch.zeros(128, dtype=torch.int64), 4, cnn.normalizer(images))
+    hook.remove()
+    top = rates.index(max(rates))
+    assert len(rates) == 4 * 2 and 0 < top < len(rates) - 1
+    assert rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True) and rates[-1] < max(rates) / 1000
+
+
 def test_training_and_evaluation_set_their_modes():
     class Probe(cnn.ConvNet):
         def forward(self, x):
@@ -267,6 +278,13 @@ def test_probabilities_are_those_of_the_outputs():
         model.fc2.weight *= 20  # certain of itself, so that a second softmax would level the answers
         outputs = model(normalize(images).to(cnn.device)).cpu()  # (image, class)
     torch.testing.assert_close(cnn.evaluate(model, images, normalize), torch.softmax(outputs, 1))
+
+
+def test_mistakes_begin_with_the_most_confident_one():
+    images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    data = cnn.Data(images, torch.zeros(4, dtype=torch.int64), images, torch.tensor([0, 1, 1, 0]), ["cat", "dog"])
+    mistakes = cnn.find_mistakes(data, torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.8, 0.2], [0.4, 0.6]]))
+    assert [mistake["image"] for mistake in mistakes] == [2, 1, 3]
 
 
 def test_main_writes_its_results(tmp_path):

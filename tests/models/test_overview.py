@@ -22,6 +22,17 @@ def test_models_are_of_one_size():
     assert max(counts) < 1.1 * min(counts)
 
 
+@pytest.mark.parametrize(("keep", "least", "most"), [(None, 0.3, 0.7), (10, 0.99, 1.01)])
+def test_a_biased_forget_gate_keeps_the_state(keep, least, most):
+    torch.manual_seed(0)
+    lstm = overview.Recurrent(hidden=20, keep=keep).lstm
+    state = torch.full((1, 1, 20), 100.0)
+    with torch.no_grad():
+        _, (_, cell) = lstm(torch.zeros(1, 1, 20), (torch.zeros(1, 1, 20), state))
+    kept = cell / state
+    assert least < kept.min() and kept.max() < most
+
+
 def test_the_answer_is_the_first_symbol():
     x, y = overview.load_data(50, 9, torch.Generator().manual_seed(0))
     assert x.shape == (50, 10) and torch.equal(x[:, 0], y)

@@ -173,6 +173,14 @@ def test_bag_of_words_learns_from_the_training_part_alone():
     check_rows_are_answered_alone(score, data.texts[150:170], data.labels[150:170])
 
 
+def test_each_text_is_answered_as_if_alone_and_in_its_place():
+    torch.manual_seed(0)
+    model, rows = sentiment.TextLSTM(30), [row[:length] for row, length in zip(tokens(6, 12, 30), (3, 12, 1, 7, 7, 2))]
+    together = sentiment.evaluate(model, rows)
+    torch.testing.assert_close(together, torch.cat([sentiment.evaluate(model, [row]) for row in rows]))
+    assert len(set(together.tolist())) == len(rows)
+
+
 def test_network_learns_what_words_tell():
     texts = [["the", "film", word] for word in ("fine", "poor")] * 64
     words = sentiment.vocabulary(texts)
