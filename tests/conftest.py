@@ -75,9 +75,10 @@ def pytest_configure_node(node):
 
 
 def pytest_addoption(parser):
-    """Add `--of` and `--first`, for those who write and those who plant faults."""
+    """Add `--of` for those who write, `--thorough` for each week, `--built` and `--first` for those who plant faults."""
     parser.addoption("--of", action="append", default=[], metavar="NAME", help="run the quick checks of a lesson or page alone, such as models/cnn")
-    parser.addoption("--thorough", action="store_true", help="look at the English pages as long as at the Chinese ones, which have the same parts")
+    parser.addoption("--thorough", action="store_true", help="measure the English pages too, and look for barriers on every page both wide and on a phone")
+    parser.addoption("--built", type=Path, metavar="FOLDER", help="take the site from where it was built, with the files of docs/assets as they are now")
     parser.addoption("--first", action="append", default=[], metavar="NAME", help="run the checks of a lesson or page, or a file of tests, before all others")
 
 
@@ -127,7 +128,7 @@ def pytest_collection_modifyitems(config, items):
             """What is about it comes first; then one lesson, before all the others; then what is quick."""
             other = "[" in item.name and "models/cnn" not in item.name
             needs = item.fixturenames
-            return ("site" in needs) != built, not concerns(item, first), other, "lighthouse" in needs, "browser" in needs
+            return ("site" in needs) != built, not concerns(item, first), "checkout" in needs, other, "lighthouse" in needs, "browser" in needs
 
         items.sort(key=late)
 
@@ -190,7 +191,12 @@ def site(pytestconfig):
     folder, built = Path(place["folder"]) / "lessons", Path(place["folder"]) / "built"
     with filelock.FileLock(f"{built}.lock"):
         if not built.exists():
-            build(folder, place["url"])
+            ready = pytestconfig.getoption("built")
+            if ready:
+                shutil.copytree(ready, folder)
+                shutil.copytree(SNIPPETS.parent / "docs" / "assets", folder / "assets", dirs_exist_ok=True)
+            else:
+                build(folder, place["url"])
             built.touch()
     return SimpleNamespace(folder=folder, url=place["url"])
 

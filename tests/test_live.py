@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from model_checks import exported
 from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from reader import address, open_page, reading
@@ -34,6 +35,16 @@ def status(tab):
 def share(tab) -> float:
     """Return the share that the answer tells."""
     return float(status(tab).text_content().rpartition(" %")[0].split()[-1]) / 100
+
+
+def shades(canvas) -> np.ndarray:
+    """Return the numbers, (height, width), that a canvas shows as shades."""
+    height, width, alpha = canvas.evaluate("""canvas => {
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+        return [height, width, Array.from({ length: width * height }, (_, place) => data[4 * place + 3])];
+    }""")
+    return np.array(alpha).reshape(height, width) / 255
 
 
 # --- what is fetched, and when
@@ -166,6 +177,21 @@ def draw_one(tab) -> None:
     tab.mouse.up()
 
 
+def test_feature_maps_are_those_of_the_network_in_their_order(site, browser):
+    folder = RESULTS / "models" / "cnn"
+    pixels = np.asarray(Image.open(folder / "samples.png").convert("RGB").crop((224, 0, 256, 32)), np.float32)  # sample 7
+    answer, *expected = exported(folder)(image=pixels.transpose(2, 0, 1)[None])
+    with reading(browser, site) as tab:
+        start(tab, site, "zh", "models/cnn")
+        tab.locator(".live-picks button").nth(7).click()
+        expect(status(tab)).to_contain_text(f"网络认为是 {np.argmax(answer)}")
+        for number, layer in enumerate(expected):
+            shown, side = shades(tab.locator(".live-maps").nth(number)), layer.shape[-1]
+            for index, right in enumerate(layer[0]):
+                top, left = (side + 1) * (index // 16), (side + 1) * (index % 16)
+                np.testing.assert_allclose(shown[top : top + side, left : left + side], right / max(right.max(), 1e-6), atol=0.01)
+
+
 @pytest.mark.parametrize(("language", "page"), [("zh", "models/cnn"), ("en", "index")])
 def test_a_digit_is_drawn_and_read(site, browser, language, page):
     says, empty = ("网络认为是 1", "先写一个数字") if language == "zh" else ("The network says 1", "Draw a digit")
@@ -259,6 +285,22 @@ def test_a_name_is_read_character_by_character(site, browser, language):
         expect(status(tab)).to_contain_text(f"{100 * max(samples['probabilities'][1]):.1f} %")
 
 
+def test_the_state_is_that_of_the_second_layer(site, browser):
+    folder, name = RESULTS / "models" / "rnn", "Peru"
+    step = exported(folder)
+    letters = json.loads((folder / "live.json").read_text(encoding="utf-8"))["letters"]
+    hidden = cell = np.zeros((2, 1, 256), np.float32)
+    states = []
+    for letter in name:
+        _, hidden, cell = step(letter=np.array([letters[letter]], np.int32), hidden=hidden, cell=cell)
+        states.append(np.abs(hidden[1, 0]))
+    with reading(browser, site) as tab:
+        panel = start(tab, site, "en", "models/rnn")
+        panel.get_by_label("Name", exact=True).fill(name)
+        expect(tab.locator(".live-along tr").first.locator("th")).to_have_count(1 + len(name))
+        np.testing.assert_allclose(shades(tab.locator(".live-state")), np.stack(states, 1), atol=0.01)
+
+
 def put(field, text: str) -> None:
     """Set the text of a field at once, as pasting or a script does, whatever length the field allows."""
     field.evaluate("(field, text) => { field.value = text; field.dispatchEvent(new Event('input')) }", text)
@@ -329,6 +371,33 @@ def test_every_control_of_the_translator(site, browser, language):
         temperature.fill("0")
         panel.locator(".live-buttons button").nth(3).click()
         expect(status(tab)).to_contain_text(" %")
+
+
+def test_the_maps_show_the_attention_of_each_head(site, browser):
+    folder = RESULTS / "models" / "transformer"
+    sample = next(one for one in json.loads((folder / "live.json").read_text(encoding="utf-8"))["samples"] if one["kind"] == "dates" and one["to"] == "zh")
+    script = f"""async ({{ load }}, lesson) => {{
+        const model = await load(lesson.lesson);
+        const {{ numbers }} = lesson.encode(model.data.names, {json.dumps(sample["given"])}, "zh", {json.dumps(sample["style"])});
+        return [numbers, (await lesson.translate(model, numbers)).tokens];
+    }}"""
+    with reading(browser, site) as tab:
+        panel = start(tab, site, "en", "models/transformer")
+        panel.locator("select").first.select_option("zh")
+        panel.locator("select").last.select_option(sample["style"])
+        panel.locator("input[type=text]").fill(sample["given"])
+        expect(status(tab)).to_contain_text(sample["answer"])
+        source, written = ask(tab, site, "models/transformer", script)
+        target = np.array([[1, *written[:-1]]], np.int32)  # START comes first
+        _, attention = exported(folder)(source=np.array([source], np.int32), target=target)
+        heads = attention.reshape(-1, len(written), len(source))
+        buttons = panel.locator(".live-heads button")
+        for number, right in enumerate(heads):
+            np.testing.assert_allclose(shades(buttons.nth(number).locator("canvas")), right, atol=0.01)
+        buttons.nth(3).click()
+        expect(buttons.nth(3)).to_have_attribute("aria-pressed", "true")
+        told = panel.locator(".live-along td[title]").evaluate_all("cells => cells.map(cell => parseFloat(cell.title))")
+        np.testing.assert_allclose(np.array(told).reshape(heads[3].shape) / 100, heads[3], atol=0.001)
 
 
 def test_what_the_translator_cannot_read_gets_a_sentence(site, browser):

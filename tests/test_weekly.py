@@ -1,12 +1,13 @@
 """What runs each week, and on each change."""
 
+import json
 import re
 import sys
 
 import pytest
 import yaml
 
-from tooling import weekly
+from tooling import packages, weekly
 from tooling.lessons import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -35,6 +36,17 @@ def test_every_package_is_pinned():
     assert weekly.pinned()["torch"] == "2.13.0"
 
 
+def test_every_package_of_the_browser_is_pinned_whole_and_runs_nothing():
+    manifest = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
+    for name, version in (manifest["dependencies"] | manifest["devDependencies"]).items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version), f"package.json: pin {name} to one version, not {version}"
+    locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert len(locked) > 10
+    for folder, package in locked.items():
+        assert not folder or re.match("sha512-", package.get("integrity", "")), f"package-lock.json: {folder} has no integrity; make the file again with npm"
+    assert packages.INSTALL.startswith("npm ci ") and "--ignore-scripts" in packages.INSTALL.split()
+
+
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
 def test_a_workflow_trusts_no_moving_version(file):
     text = file.read_text(encoding="utf-8")
@@ -45,9 +57,10 @@ def test_a_workflow_trusts_no_moving_version(file):
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
 
 
-def test_changes_are_tested_before_they_are_published():
+def test_changes_are_tested_and_accepted_before_they_are_published():
     jobs = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))["jobs"]
     assert {"run": "pytest"} in jobs["test"]["steps"] and jobs["publish"]["needs"] == "test"
+    assert jobs["publish"]["if"] == "github.ref == 'refs/heads/main'"
 
 
 def test_everything_runs_again_each_week():

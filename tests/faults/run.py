@@ -24,6 +24,7 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
+from playwright.sync_api import expect
 from tqdm import tqdm
 
 # Nothing of the repository is imported here: each process that tests a copy begins with this file, and must take all from its copy.
@@ -44,11 +45,11 @@ IMPORTS = [
 # Where a change is looked for first: a pattern of the changed files, and the tests; snippets have those of their name.
 FIRST = (
     (r"docs/assets/live/", ["tests/test_live.py"]),
-    (r"tooling/(hooks|theme|katex|live|figures|notebooks|packages)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
+    (r"tooling/(hooks|theme|katex|live)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
+    (r"tooling/(packages|weekly)|requirements|package|\.github/", ["tests/test_weekly.py"]),
     (r"tooling/data", ["tests/test_data.py"]),
     (r"tooling/", ["tests/test_tooling.py"]),
     (r"docs/", ["tests/test_pages.py"]),
-    (r"requirements|\.github/", ["tests/test_weekly.py"]),
 )
 
 
@@ -82,9 +83,12 @@ def git(folder: Path, *arguments: str | Path) -> None:
 
 
 class First:
-    """Notes the first check that fails."""
+    """Notes the first check that fails, and does not wait for a page as long as a slow machine may need."""
 
     found = None
+
+    def pytest_collection_finish(self):
+        expect.set_options(timeout=10_000)
 
     def pytest_runtest_logreport(self, report):
         if report.failed and self.found is None:
@@ -121,8 +125,11 @@ def check(folder: Path, arguments: list[str], printed: Path) -> tuple[int | None
         process.join()
 
 
-def plant(fault: Path, folder: Path) -> tuple[str | None, str]:
-    """Return the check that finds a fault, None if no check does, and what the tests printed. Raises SystemExit if the fault does not apply."""
+def plant(fault: Path, folder: Path, built: Path) -> tuple[str | None, str]:
+    """Return the check that finds a fault, None if no check does, and what the tests printed.
+
+    `built` holds the site as it is. Raises SystemExit if the fault does not apply.
+    """
     patch = fault.read_text(encoding="utf-8")
     git(folder, "reset", "--quiet", "--hard")
     git(folder, "clean", "--quiet", "-d", "--force")
@@ -132,21 +139,21 @@ def plant(fault: Path, folder: Path) -> tuple[str | None, str]:
         sys.exit(f"{fault.relative_to(ROOT)} does not apply: {error.stderr.strip()}\nMake it again from today's sources, or remove it.")
     if "docs/results/" not in patch:
         renew(folder)
-    printed = folder / ".git" / "printed"
+    printed, found = folder / ".git" / "printed", None
     known = FOUND.match(patch)
     if known:
-        status, found = check(folder, [known[1]], printed)
-        if found is not None:
-            return found, ""
-    status, found = check(folder, [f"--first={name}" for name in first(patch)], printed)
-    said = printed.read_text(encoding="utf-8", errors="replace")
-    if status in (pytest.ExitCode.OK, None):
-        return None, said
-    if found is not None:
-        summary, _, rest = patch.partition("\n")
-        rest = rest if not known else rest.partition("\n")[2]
-        fault.write_text(f"{summary}\ncaught by: {found}\n{rest}", encoding="utf-8")
-    return found or "the tests do not start", said
+        served = [f"--built={built}"] if all(file.startswith("docs/assets/") for file in CHANGED.findall(patch)) else []
+        _, found = check(folder, [known[1], *served], printed)
+    if found is None:
+        status, found = check(folder, [f"--first={name}" for name in first(patch)], printed)
+        said = printed.read_text(encoding="utf-8", errors="replace")
+        if status in (pytest.ExitCode.OK, None):
+            return None, said
+        if found is None:
+            return "the tests do not start", said
+    summary, _, rest = patch.partition("\n")
+    fault.write_text(f"{summary}\ncaught by: {found}\n{rest.partition(chr(10))[2] if known else rest}", encoding="utf-8")
+    return found, ""
 
 
 def renew(folder: Path) -> None:
@@ -190,11 +197,13 @@ def main() -> int:
             folder.mkdir()
             copy(folder)
             free.put(folder)
+        built = Path(root) / "built"
+        subprocess.run([sys.executable, "-m", "mkdocs", "--quiet", "build", "--strict", "-d", built], cwd=Path(root) / "0", check=True)
 
         def seek(fault: Path) -> None:
             folder, started = free.get(), time.monotonic()
             try:
-                found, printed = plant(fault, folder)
+                found, printed = plant(fault, folder, built)
             finally:
                 free.put(folder)
             name = fault.relative_to(FAULTS).with_suffix("").as_posix()
