@@ -219,6 +219,15 @@ def test_every_page_is_in_the_navigation():
         assert re.search(rf"\b{re.escape(page)}\.md$", text, re.MULTILINE), f"mkdocs.yml: nav does not lead to {page}.md"
 
 
+def test_chapters_have_names_in_chinese():
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.BaseLoader)
+    chapters = {name for entry in config["nav"] if isinstance(entry, dict) for name in entry}
+    (languages,) = [plugin["i18n"]["languages"] for plugin in config["plugins"] if "i18n" in plugin]
+    chinese = next(one for one in languages if one["locale"] == "zh")["nav_translations"]
+    assert len(chapters) > 2 and chapters <= set(chinese), f"mkdocs.yml: nav_translations has no Chinese for {sorted(chapters - set(chinese))}"
+    assert all(re.search("[\u4e00-\u9fff]", name) for name in chinese.values())
+
+
 each_pair = pytest.mark.parametrize("page", sorted(set(page_names("zh")) & set(page_names("en"))))
 
 

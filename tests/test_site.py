@@ -51,6 +51,7 @@ def test_a_page_describes_itself(html, place):
 def test_nothing_is_left_of_the_authors_notation(html, place):
     shown = html(place).find_all(string=True)
     text = "\n".join(piece for piece in shown if not piece.find_parent(["pre", "code", "math", "script"]))
+    text += "\n".join(meta["content"] for meta in html(place).select("meta[content]"))
     for mark in ("[[ ", "--8<--", "{ .", "{#", '"nbformat"', "PLACEHOLDER"):
         assert mark not in text, f"/{place} shows `{mark}`"
 
@@ -200,7 +201,7 @@ def test_the_copy_button_copies_the_code(site, browser, kind, language, page):
 COPY = """async ([blocks, number]) => {
     const block = document.querySelectorAll(blocks)[number];
     let button;
-    for (let frames = 0; frames < 3000 && !button; frames++) {  // it is made when its block comes into sight
+    for (let frames = 0; frames < 1200 && !button; frames++) {  // it is made when its block comes into sight
         block.scrollIntoView({ block: "center", behavior: "instant" });
         await new Promise(requestAnimationFrame);
         button = block.querySelector("button[data-md-type=copy]");
