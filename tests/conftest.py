@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import contextlib
 import functools
 import gzip
 import http.server
@@ -201,11 +202,16 @@ def site(pytestconfig):
     return SimpleNamespace(folder=folder, url=place["url"])
 
 
+@pytest.fixture(scope="session")
+def machine(pytestconfig):
+    """The lock of the machine: tests share it by `read_lock()`; one that measures time takes it alone by `write_lock()`."""
+    return filelock.ReadWriteLock(f"{pytestconfig.stash[SERVED]['folder']}/machine.db")
+
+
 @pytest.fixture(autouse=True)
-def turn(request, pytestconfig):
-    """Give a test that measures time the machine for itself: it waits for the tests of other processes, and they for it."""
-    lock = filelock.ReadWriteLock(f"{pytestconfig.stash[SERVED]['folder']}/turn.db")
-    with lock.write_lock() if "lighthouse" in request.fixturenames else lock.read_lock():
+def beside_others(request, machine):
+    """Let a test run beside those of other processes; one that measures time takes its turns itself."""
+    with contextlib.nullcontext() if "lighthouse" in request.fixturenames else machine.read_lock():
         yield
 
 

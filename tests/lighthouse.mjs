@@ -1,23 +1,22 @@
-// Reads one address a line, and how much slower than this machine its reader's phone is; answers each with a line: Lighthouse's scores on its mobile setting, what makes up that of speed, and what else costs points.
+// Reads what to measure, a line each: {url, slowdown: how much slower than this machine its reader's phone is, categories}.
+// Answers each with a line: Lighthouse's scores on its mobile setting, what makes up that of speed, and what else costs points.
 import { createInterface } from "node:readline";
 import { launch } from "chrome-launcher";
 import lighthouse, { defaultConfig } from "lighthouse";
 
 const [chromePath, ...chromeFlags] = process.argv.slice(2);
 const chrome = await launch({ chromePath, chromeFlags: ["--headless", ...chromeFlags] });
-const categories = ["performance", "accessibility", "best-practices", "seo"];
 // Nothing is measured by waiting longer for a page from this very machine, by a picture of it, or by advice without points.
 const settings = {
-  onlyCategories: categories,
-  skipAudits: categories.flatMap((id) => defaultConfig.categories[id].auditRefs.filter(({ weight }) => !weight).map((audit) => audit.id)),
+  skipAudits: Object.values(defaultConfig.categories).flatMap(({ auditRefs }) => auditRefs.filter(({ weight }) => !weight).map(({ id }) => id)),
   networkQuietThresholdMs: 500, cpuQuietThresholdMs: 500, pauseAfterFcpMs: 0, pauseAfterLoadMs: 0, disableFullPageScreenshot: true,
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const [address, slowdown] = line.split(" ");
-  const throttling = { cpuSlowdownMultiplier: Number(slowdown) };
-  const config = { extends: "lighthouse:default", settings: { ...settings, throttling } };
-  const { lhr } = await lighthouse(address, { port: chrome.port, logLevel: "silent" }, config);
+  const { url, slowdown, categories } = JSON.parse(line);
+  const throttling = { cpuSlowdownMultiplier: slowdown };
+  const config = { extends: "lighthouse:default", settings: { ...settings, onlyCategories: categories, throttling } };
+  const { lhr } = await lighthouse(url, { port: chrome.port, logLevel: "silent" }, config);
   const scores = {}, speed = {}, lost = [];
   for (const { id, score, auditRefs } of Object.values(lhr.categories)) {
     for (const { id: name, weight } of auditRefs) {
