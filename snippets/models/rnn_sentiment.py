@@ -105,7 +105,10 @@ def hotel_reviews(file: Path) -> Data:
     import jieba  # only here: it loads its lexicon
 
     jieba.setLogLevel("ERROR")
-    table = list(csv.reader(io.StringIO(read(file, "utf-8-sig"))))
+    try:
+        table = list(csv.reader(io.StringIO(read(file, "utf-8-sig"))))
+    except csv.Error as error:
+        raise DataError(f"{file} is not a table of reviews: {error}") from None
     rows = [row for row in table[1:] if row and row[-1].strip()]
     if bad := [row for row in rows if len(row) != 2 or row[0] not in ("0", "1")]:
         raise DataError(f"{file}: needs columns label (0 or 1) and review: {bad[0]}")
@@ -270,8 +273,8 @@ def compare(
 # --8<-- [start:main]
 def main(out: Path, folder: Path | None = None, epochs: int | None = None) -> dict:
     """Measure both on the folds; write metrics.json into `out`; return them."""
-    out.mkdir(parents=True, exist_ok=True)
     data = load_data(folder)
+    out.mkdir(parents=True, exist_ok=True)
     words = np.mean([len(text) for text in data.texts])
     print(f"{len(data.texts):,} texts of {words:.0f} words, "
           f"{np.mean(data.labels):.1%} of them praise")
@@ -303,5 +306,8 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("rnn_sentiment-results"))
     parser.add_argument("--data", type=Path, help="rt-polarity or ChnSentiCorp")
     options = parser.parse_args([] if "ipykernel" in sys.modules else None)
-    main(options.out, options.data)
+    try:
+        main(options.out, options.data)
+    except DataError as error:
+        parser.error(str(error))
 # --8<-- [end:main]

@@ -5,7 +5,8 @@
 
 A fault is a patch beside this file. Its first line says what a reader would suffer. It is made by
 changing the sources, `git diff > tests/faults/NAME.patch`, writing that line, and `git checkout .`.
-The check that finds it is written below that line, and tried before all others the next time.
+The check that finds it is written below that line, and tried before all others the next time; all
+of these checks are also run where nothing is planted, and must pass there.
 """
 
 import argparse
@@ -60,6 +61,11 @@ def first(patch: str) -> list[str]:
         if re.search(pattern, " ".join(changed)):
             return tests
     return [file.removeprefix("snippets/").removesuffix(".py") for file in changed]
+
+
+def served(patch: str, built: Path) -> list[str]:
+    """Return the option that spares a build of the site where a patch changes nothing but files that are in it as they are."""
+    return [f"--built={built}"] if all(file.startswith("docs/assets/") for file in CHANGED.findall(patch)) else []
 
 
 def copy(folder: Path) -> None:
@@ -142,8 +148,7 @@ def plant(fault: Path, folder: Path, built: Path) -> tuple[str | None, str]:
     printed, found = folder / ".git" / "printed", None
     known = FOUND.match(patch)
     if known:
-        served = [f"--built={built}"] if all(file.startswith("docs/assets/") for file in CHANGED.findall(patch)) else []
-        _, found = check(folder, [known[1], *served], printed)
+        _, found = check(folder, [known[1], *served(patch, built)], printed)
     if found is None:
         status, found = check(folder, [f"--first={name}" for name in first(patch)], printed)
         said = printed.read_text(encoding="utf-8", errors="replace")
@@ -154,6 +159,18 @@ def plant(fault: Path, folder: Path, built: Path) -> tuple[str | None, str]:
     summary, _, rest = patch.partition("\n")
     fault.write_text(f"{summary}\ncaught by: {found}\n{rest.partition(chr(10))[2] if known else rest}", encoding="utf-8")
     return found, ""
+
+
+def control(faults: list[Path], folder: Path, built: Path) -> None:
+    """Run all the known checks where nothing is planted. Raises SystemExit, naming the check, if one of them fails."""
+    checks: dict[tuple[str, ...], list[str]] = {}
+    for patch in (fault.read_text(encoding="utf-8") for fault in faults):
+        if known := FOUND.match(patch):
+            checks.setdefault(tuple(served(patch, built)), []).append(known[1])
+    for options, names in checks.items():
+        status, found = check(folder, [*dict.fromkeys(names), *options], folder / ".git" / "printed")
+        if status != pytest.ExitCode.OK:
+            sys.exit(f"{found or 'a check'} fails without any fault: what it finds proves nothing. Mend it first.")
 
 
 def renew(folder: Path) -> None:
@@ -200,6 +217,13 @@ def main() -> int:
         built = Path(root) / "built"
         subprocess.run([sys.executable, "-m", "mkdocs", "--quiet", "build", "--strict", "-d", built], cwd=Path(root) / "0", check=True)
 
+        def compare() -> None:
+            folder = free.get()
+            try:
+                control(faults, folder, built)
+            finally:
+                free.put(folder)
+
         def seek(fault: Path) -> None:
             folder, started = free.get(), time.monotonic()
             try:
@@ -215,7 +239,9 @@ def main() -> int:
                 if options.verbose:
                     tqdm.write(printed[-4000:], file=sys.stdout)
 
+        unchanged = workers.submit(compare)
         list(tqdm(workers.map(seek, faults), total=len(faults), disable=None))
+        unchanged.result()
     print(f"{len(faults) - len(missed)} of {len(faults)} faults caught in {time.monotonic() - began:.0f} s")
     if missed:
         print(f"not caught: {', '.join(sorted(missed))}", file=sys.stderr)

@@ -2,11 +2,13 @@
 
 import csv
 import functools
+import runpy
+import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import load_snippet
+from conftest import SNIPPETS, load_snippet
 from data_checks import arguments_of, check_balance, check_fitted_on_training_part, check_rows_are_answered_alone, check_split
 from model_checks import check_model, tokens
 
@@ -90,6 +92,7 @@ def test_hotel_reviews_are_read_and_empty_ones_left_out(tmp_path):
         (lambda folder: table(folder, "label,review\n1,房间很大".encode("utf-16")), "ChnSentiCorp_htl_all.csv is not utf-8-sig text"),
         (lambda folder: table(folder, "label,review\n1,房间很大".encode()[:-1]), "ChnSentiCorp_htl_all.csv is not utf-8-sig text"),
         (lambda folder: table(folder, "label,review\n1,房间很大\n0".encode()), "ChnSentiCorp_htl_all.csv: needs columns"),
+        (lambda folder: table(folder, b'label,review\n1,"' + b"x" * 140_000), "ChnSentiCorp_htl_all.csv is not a table of reviews: field larger"),
         (lambda folder: (folder / "ChnSentiCorp_htl_all.csv").mkdir(), "ChnSentiCorp_htl_all.csv cannot be read"),
         (lambda folder: (folder / "ChnSentiCorp_htl_all.csv").symlink_to(folder / "nowhere"), "ChnSentiCorp_htl_all.csv cannot be read"),
         (lambda folder: (polarity(folder) / "rt-polarity.pos").unlink(), "rt-polarity.pos cannot be read"),
@@ -207,3 +210,13 @@ def test_main_measures_each_fold(tmp_path):
     assert found["folds"] == 10 and found["texts"] == 24
     assert found["bag_of_words"]["accuracy"] == 1, "`fine` and `poor` tell everything"
     assert (tmp_path / "out" / "metrics.json").is_file()
+
+
+def test_a_bad_folder_ends_the_program_with_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rnn_sentiment.py", "--data", "nowhere"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SNIPPETS / "models" / "rnn_sentiment.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert "rnn_sentiment.py: error: nowhere holds neither" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
