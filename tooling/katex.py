@@ -80,10 +80,11 @@ def fonts() -> list[Path]:
     """Return the fonts that the style names, with the characters alone that formulas of the site hold."""
     from fontTools import subset  # only here: it takes a while
 
-    code = hashlib.sha256("".join(sorted(written)).encode()).hexdigest()[:16]
     made = []
     for path in sorted(packages.find("katex", "dist/fonts").glob("*.woff2")):
-        small = CACHE / f"{path.stem}-{code}.woff2"
+        # another KaTeX, or another way of making them, makes other fonts
+        source = path.read_bytes() + Path(__file__).read_bytes() + "".join(sorted(written)).encode()
+        small = CACHE / f"{path.stem}-{hashlib.sha256(source).hexdigest()[:16]}.woff2"
         if not small.is_file():
             options = subset.Options(flavor="woff2")
             with subset.load_font(path, options) as font:
