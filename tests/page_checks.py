@@ -540,13 +540,13 @@ def unfolded_ends(source: str, programs: dict[str, dict[str, str]]) -> list[Prob
 LONGEST, WIDEST = 250, 79
 
 
-def too_long(name: str, source: str, sections: dict[str, str]) -> list[Problem]:
+def too_long(source: str, sections: dict[str, str]) -> list[Problem]:
     """Return what makes a program too long or too wide; sections that another program teaches do not count."""
-    problems = [
-        (number, f"{len(line)} columns; at most {WIDEST}, so that no reader has to scroll sideways: break it")
-        for number, line in enumerate(source.split("\n"), 1)
-        if len(line) > WIDEST
-    ]
+    problems = []
+    wide = [(number, len(line)) for number, line in enumerate(source.split("\n"), 1) if len(line) > WIDEST]
+    if wide:
+        listed = ", ".join(f"{number} ({width})" for number, width in wide)
+        problems.append((wide[0][0], f"more than {WIDEST} columns, so that readers have to scroll sideways: break the lines {listed}"))
     own = sum(bool(line.strip()) for code in sections.values() if not SHARED.match(code) for line in code.split("\n"))
     if own > LONGEST:
         problems.append((1, f"{own} lines of its own, blank ones, marks and shared sections aside; at most {LONGEST}: cut what does not teach, or make two programs"))

@@ -1,8 +1,11 @@
 """A reader of the built site: its addresses, and a browser that reports what goes wrong in it."""
 
 import contextlib
+import functools
+from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
 from tooling import packages, pages
@@ -47,6 +50,12 @@ MEASURED = [*KINDS, address("zh", max((page for language, page in LESSONS if lan
 
 each_address = pytest.mark.parametrize("place", ALL, ids=lambda place: f"/{place}")
 each_lesson = pytest.mark.parametrize(("language", "page"), LESSONS)
+
+
+@functools.lru_cache(maxsize=4)  # the tests of a page come together
+def html_of(file: Path) -> BeautifulSoup:
+    """Return a built page, taken apart."""
+    return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
 
 
 @contextlib.contextmanager

@@ -366,6 +366,6 @@ def test_a_shared_section_before_the_end_may_be_folded_by_itself():
 
 def test_long_and_wide_programs_are_found():
     lines = "\n".join(["x = 1", ""] * 250)
-    assert not checks.too_long("a", "x" * 79, {"all": lines, "shared": f"# From models/b.py, word for word:\n{lines}"})
-    (wide, long) = checks.too_long("a", "x = 1\n" + "x" * 80, {"all": lines, "more": "y = 1"})
-    assert wide[0] == 2 and "80 columns" in wide[1] and "251 lines" in long[1]
+    assert not checks.too_long("x" * 79, {"all": lines, "shared": f"# From models/b.py, word for word:\n{lines}"})
+    (wide, long) = checks.too_long("x = 1\n" + "x" * 80, {"all": lines, "more": "y = 1"})
+    assert wide[0] == 2 and "2 (80)" in wide[1] and "251 lines" in long[1]

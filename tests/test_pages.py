@@ -124,7 +124,7 @@ def test_figures_and_command_line_are_folded_at_the_end_of_a_program(language, p
 
 @each_snippet
 def test_a_program_is_short_and_narrow(name):
-    none_of(checks.too_long(name, snippet_path(name).read_text(encoding="utf-8"), sections(name)), f"snippets/{name}.py")
+    none_of(checks.too_long(snippet_path(name).read_text(encoding="utf-8"), sections(name)), f"snippets/{name}.py")
 
 
 @each_page
@@ -135,7 +135,7 @@ def test_titles_of_blocks_are_names_of_their_programs(language, page):
 
 @each_page
 def test_what_a_program_printed_stands_below_it(language, page):
-    included = pages.includes(pages.source(language, page), page)
+    included = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
     for (above, section), (file, _) in zip([("nothing", ""), *included], included):
         if not file.endswith(".py"):
             name = above.removesuffix(".py")
@@ -165,6 +165,7 @@ def test_snippet_imports_only_what_readers_have(name):
 
 @each_snippet
 def test_results_are_not_older_than_their_snippets(name):
+    sections(name)  # a program with a mistake is told of that first
     stale = stale_results([name])
     assert not stale, "\n".join(stale.values())
 
@@ -258,7 +259,7 @@ def test_headings_agree(page):
 
 @each_pair
 def test_includes_agree(page):
-    same("include", page, *(pages.includes(pages.source(language, page), page) for language in LANGUAGES))
+    same("include", page, *(pages.includes(pages.source(language, page), f"docs/{language}/{page}.md") for language in LANGUAGES))
 
 
 @each_pair

