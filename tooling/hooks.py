@@ -27,7 +27,7 @@ from mkdocs.utils import get_relative_url
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tooling import figures, glossary, katex, live, pages  # noqa: E402
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, page_names, run_record  # noqa: E402
+from tooling.lessons import DOCS, LANGUAGES, ROOT, SNIPPETS, SiteError, page_names, run_record  # noqa: E402
 from tooling.notebooks import notebook  # noqa: E402
 
 NOTEBOOKS = ROOT / ".cache" / "notebooks"
@@ -188,20 +188,20 @@ def on_page_content(content, page, config, files):
         page.meta["formulas"] = formulas > 0 and katex.available()
         content, models = live.places(content, page.url, WORDS[language_of(config)])
         page.meta["live"] = models > 0
-        return IMAGE.sub(lambda match: figure(match, page), content)
+        return IMAGE.sub(lambda match: figure(match, page, language_of(config)), content)
     except SiteError as error:
         raise PluginError(f"{where}: {error}") from None
 
 
-def figure(match: re.Match, page: Page) -> str:
-    """Return the figure that an image of a result stands for; leave other images alone."""
+def figure(match: re.Match, page: Page, language: str) -> str:
+    """Return the figure that an image of a result or a diagram stands for; leave other images alone."""
     alternative, address, caption = (html.unescape(group or "") for group in match.groups())
-    path = posixpath.normpath(posixpath.join(page.url, address))
-    if not path.startswith("results/") or not path.endswith(".svg"):
+    file = DOCS / posixpath.normpath(posixpath.join(page.url, address))
+    name = figures.figure_name(file)
+    if name is None:
         return match[0]
-    file = DOCS / path
-    prefix = file.relative_to(RESULTS).with_suffix("").as_posix().replace("/", "-")
-    return set_aside(figures.inline(file.read_text(encoding="utf-8"), prefix, alternative, caption))
+    svg = figures.read(file, language)
+    return set_aside(figures.inline(svg, name.replace("/", "-"), alternative, caption))
 
 
 # Figures, formulas and the code of notebooks are most of a page's size: a mark stands for each of them until the page
