@@ -26,7 +26,7 @@ from mkdocs.utils import get_relative_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tooling import figures, glossary, katex, live, pages  # noqa: E402
+from tooling import figures, glossary, install, katex, live, needs, pages  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, page_names, run_record  # noqa: E402
 from tooling.notebooks import notebook  # noqa: E402
 
@@ -160,7 +160,8 @@ def lesson_bar(language: str, name: str, page: Page) -> str:
         f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)} {result}</p>'
         f'<p><a href="{program}" download>{words["download"]}</a> '
         f'<a href="notebook/">{words["notebook"]}</a> '
-        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n'
+        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n\n'
+        f"``` {{.bash .install}}\n{install.command(list(pages.programs(language, name)))}\n```\n"
     )
 
 
@@ -184,7 +185,7 @@ def on_page_content(content, page, config, files):
             formula = katex.to_html(html.unescape(match[2] or match[3]).strip(), match[3] is not None)
             return set_aside(formula, katex.words(formula) if match[2] else "")
 
-        content = FORMULA.sub(formula, content)
+        content = needs.explain(FORMULA.sub(formula, content), language_of(config))
         page.meta["formulas"] = formulas > 0 and katex.available()
         content, models = live.places(content, page.url, WORDS[language_of(config)])
         page.meta["live"] = models > 0
