@@ -12,7 +12,9 @@ SNIPPETS = ROOT / "snippets"
 RESULTS = DOCS / "results"
 LANGUAGES = ("zh", "en")
 
-MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_-]*)\]")
+MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_]*)\]")
+# The first line of a section that stands word for word as in the program that teaches it.
+SHARED = re.compile(r"# From ([\w/]+)\.py, word for word:")
 
 
 class SiteError(Exception):
@@ -36,6 +38,11 @@ def snippet_path(name: str) -> Path:
     if not path.is_file():
         raise SiteError(f"snippets/{name}.py does not exist; there are: {', '.join(snippet_names())}")
     return path
+
+
+def exporter_path(name: str) -> Path:
+    """Return where the exporter of a lesson's live model lies, whether it has one or not."""
+    return ROOT / "tooling" / "live" / f"{name}.py"
 
 
 def sections(name: str) -> dict[str, str]:
@@ -74,6 +81,12 @@ def sections(name: str) -> dict[str, str]:
     return {section: "\n".join(lines).strip("\n") for section, lines in found.items()}
 
 
+def shared(name: str) -> dict[str, str]:
+    """Return the sections of a snippet that are taught in another one, each with the name of that snippet."""
+    origins = {section: SHARED.match(code) for section, code in sections(name).items()}
+    return {section: origin[1] for section, origin in origins.items() if origin}
+
+
 def load_json(path: Path) -> dict:
     """Read a result file. Raises SiteError where it is missing or damaged."""
     name = path.parent.relative_to(RESULTS).as_posix()
@@ -96,7 +109,7 @@ def run_record(name: str) -> dict:
 
 
 def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
-    """Return the hash of a snippet's file, and that of its program: comments and docstrings aside.
+    """Return the hash of a snippet's file, that of its program, comments and docstrings aside, and that of its exporter.
 
     `folder` is where the snippets lie, if not in this repository. Raises SyntaxError for what is no program.
     """
@@ -105,10 +118,14 @@ def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return {
+    found = {
         "file": hashlib.sha256(text.encode()).hexdigest(),
         "program": hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
     }
+    if exporter_path(name).is_file():
+        parts = exporter_path(name), ROOT / "tooling" / "live" / "export.py"
+        found["live"] = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
+    return found
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
@@ -139,11 +156,13 @@ def stale_results(names: list[str] | None = None) -> dict[str, str]:
     for name in snippet_names() if names is None else names:
         current = fingerprints(name)
         try:
-            fresh = run_record(name)["file"] == current["file"]
+            record = run_record(name)
         except SiteError:
-            fresh = False
-        if not fresh:
-            stale[name] = f"docs/results/{name} is older than snippets/{name}.py; run `python -m tooling.results {name}`"
+            record = {}
+        for part, file in (("file", f"snippets/{name}.py"), ("live", f"tooling/live/{name}.py, or than tooling/live/export.py")):
+            if record.get(part) != current.get(part):
+                stale[name] = f"docs/results/{name} is older than {file}; run `python -m tooling.results {name}`"
+                break
         for record in sorted((RESULTS / name).glob("*/run.json")):
             data = record.parent.name
             if load_json(record)["program"] != current["program"]:

@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-from tooling.lessons import RESULTS, ROOT, SiteError, file_hashes, fingerprints, metrics, run_record, snippet_names, snippet_path, stale_results
+from tooling.lessons import RESULTS, ROOT, SiteError, exporter_path, file_hashes, fingerprints, metrics, run_record, snippet_names, snippet_path, stale_results
 
 # A second run may differ from the first by this much: another processor adds in another order.
 SHARE = 0.01  # absolute, for numbers from 0 to 1, such as an accuracy
@@ -52,17 +52,21 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
         "SOURCE_DATE_EPOCH": "0",
     }
     command = [sys.executable, f"{stem}.py"] + (["--data", str(data[1].resolve())] if data else [])
-    started, peak = time.monotonic(), 0
+    started, peak, cpu, told = time.monotonic(), 0, 0.0, ""
     with open(folder / "output.txt", "w", encoding="utf-8") as output:
         process = psutil.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
         with tqdm(desc=name, total=expected_seconds(name, data), bar_format="{desc}: {bar} {n:.0f}/{total:.0f} s {postfix}", disable=None) as bar:
             while process.poll() is None:
                 try:
                     peak = max(peak, process.memory_info().rss)
+                    cpu = max(cpu, sum(process.cpu_times()[:2]))
                 except psutil.Error:
                     break
-                bar.n = time.monotonic() - started
-                bar.set_postfix_str(last_line(folder / "output.txt"))
+                bar.n, line = time.monotonic() - started, last_line(folder / "output.txt")
+                if bar.disable and line != told:  # no terminal: the progress as lines
+                    print(f"{name}: {bar.n:4.0f} s  {line}", flush=True)
+                told = line
+                bar.set_postfix_str(line)
                 time.sleep(0.2)
         process.wait()
     seconds = time.monotonic() - started
@@ -74,6 +78,9 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
     shutil.move(folder / "output.txt", made / "output.txt")
     if not (made / "metrics.json").is_file():
         (made / "metrics.json").write_text("{}\n", encoding="utf-8")
+    if exporter_path(name).is_file() and not data:
+        export(name, made)
+    (made / "weights.pt").unlink(missing_ok=True)  # made again by each run, and not committed
     record = {
         **ran,
         "date": date.today().isoformat(),
@@ -81,11 +88,26 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
         **{package: version(package).partition("+")[0] for package in PACKAGES},
         "cores": os.cpu_count(),
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
         "memory": round(peak / 2**20),
         "data": data[0] if data else "as shipped",
         "files": file_hashes(made),
     }
     return made, record
+
+
+def export(name: str, made: Path) -> None:
+    """Let a lesson's exporter make what its page runs of the weights in `made`; keep what it measured as `live`.
+
+    Raises SiteError, with the end of what it printed, where it fails.
+    """
+    command = [sys.executable, "-m", "tooling.live.export", name, str(made), str(made)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        raise SiteError(f"tooling/live/{name}.py ended with {done.returncode}; the results stay as they were.\n{done.stderr[-3000:]}")
+    known = json.loads((made / "metrics.json").read_text(encoding="utf-8"))
+    known["live"] = json.loads(done.stdout.splitlines()[-1])
+    (made / "metrics.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
 def last_line(path: Path) -> str:
@@ -165,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
                     failed += [result] if found else []
                 else:
                     store(made, record, RESULTS / result)
-                    print(f"{result}: stored in docs/results/{result}, {record['seconds']} s")
+                    print(f"{result}: stored in docs/results/{result}, {record['seconds']} s, {record['cpu_seconds']} s of CPU")
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1
