@@ -14,7 +14,7 @@ import yaml
 from sklearn import datasets
 
 from tooling import glossary, pages
-from tooling.lessons import DOCS, SNIPPETS, metrics
+from tooling.lessons import DOCS, SHARED, SNIPPETS, metrics
 
 FIGURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
 HEADING = re.compile(r"#{1,6} (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
@@ -516,9 +516,6 @@ def runs_of_code(source: str) -> list[Problem]:
         for above, block in zip(open_ones, open_ones[1:])
         if not any(above.end < line < block.line for line in prose)
     ]
-
-
-SHARED = re.compile(r"# From ([\w/-]+)\.py, word for word:")
 
 
 def unfolded_ends(source: str, programs: dict[str, dict[str, str]]) -> list[Problem]:

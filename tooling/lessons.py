@@ -108,12 +108,12 @@ def run_record(name: str) -> dict:
     return load_json(RESULTS / name / "run.json")
 
 
-def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
+def fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
     """Return the hash of a snippet's file, that of its program, comments and docstrings aside, and that of its exporter.
 
-    `folder` is where the snippets lie, if not in this repository. Raises SyntaxError for what is no program.
+    `root` is where the repository lies, if it is another one. Raises SyntaxError for what is no program.
     """
-    text = (folder / f"{name}.py" if folder else snippet_path(name)).read_text(encoding="utf-8")
+    text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
@@ -122,8 +122,8 @@ def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
         "file": hashlib.sha256(text.encode()).hexdigest(),
         "program": hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
     }
-    if exporter_path(name).is_file():
-        parts = exporter_path(name), ROOT / "tooling" / "live" / "export.py"
+    parts = [(root or ROOT) / "tooling" / "live" / file for file in (f"{name}.py", "export.py")]
+    if parts[0].is_file():
         found["live"] = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return found
 
