@@ -231,10 +231,10 @@ def no_packages(monkeypatch):
         raise SiteError(f"{package} is missing")
 
     monkeypatch.setattr(packages, "find", find)
-    for kept in (katex.available, katex.to_html):
+    for kept in (katex.available, katex._set):
         kept.cache_clear()
     yield
-    for kept in (katex.available, katex.to_html):
+    for kept in (katex.available, katex._set):
         kept.cache_clear()
 
 

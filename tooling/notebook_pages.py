@@ -4,6 +4,7 @@ import base64
 import html
 import posixpath
 import re
+from pathlib import Path
 
 import nbformat
 from bs4 import BeautifulSoup
@@ -15,6 +16,7 @@ from mkdocs.structure.toc import get_toc
 from tooling import figures, katex, pages
 from tooling.aside import set_aside
 from tooling.lessons import LANGUAGES, ROOT, SiteError
+from tooling.notebooks import notebook
 
 NOTEBOOKS = ROOT / ".cache" / "notebooks"
 
@@ -27,13 +29,8 @@ class NotebookPage(File):
         return True
 
 
-def file_of(language: str, page: str, book: nbformat.NotebookNode, config: MkDocsConfig) -> File:
-    """Write a notebook beside the other build products and return it as a page of the site."""
-    path = NOTEBOOKS / language / f"{page}.ipynb"
-    text = nbformat.writes(book) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+def file_of(language: str, page: str, config: MkDocsConfig) -> File:
+    """Return the notebook of a lesson as a page of the site."""
 
     def page_in(locale: str) -> File:
         prefix = "" if locale == LANGUAGES[0] else f"{locale}/"
@@ -47,6 +44,29 @@ def file_of(language: str, page: str, book: nbformat.NotebookNode, config: MkDoc
     file.locale = file.locale_alternate_of = language
     file.alternates = {locale: page_in(locale) for locale in LANGUAGES}
     return file
+
+
+# Where the site is published, in what is made before it is known.
+SITE = "site:/"
+
+
+def make(page: Page, language: str) -> None:
+    """Write the notebook of a lesson where mkdocs-jupyter looks for it. Raises SiteError for what is wrong in the lesson."""
+    page.book = nbformat.writes(notebook(language, page.file.src_uri.removesuffix(".ipynb"), SITE)) + "\n"
+    path = Path(page.file.abs_src_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page.book, encoding="utf-8")
+
+
+def download(page: Page, config: MkDocsConfig) -> File:
+    """Return the notebook of a lesson as a file to download."""
+    uri = posixpath.join(posixpath.dirname(page.file.dest_uri), posixpath.basename(page.file.src_uri))
+    return File.generated(config, uri, content=page.book.replace(f"]({SITE}", f"]({config.site_url}"))
+
+
+def linked(output: str, config: MkDocsConfig) -> str:
+    """Return a page of the site whose links lead to where the site is published."""
+    return output.replace(f'href="{SITE}', f'href="{config.site_url}')
 
 
 # What mkdocs-jupyter brings for a page without a theme; this site's theme has it.
