@@ -29,7 +29,7 @@ if __name__ != "tooling.hooks":  # `mkdocs serve` reads all anew for each build,
 
 from tooling import figures, glossary, install, katex, kept, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, SNIPPETS, SiteError, page_names, run_record, stale_results  # noqa: E402
+from tooling.lessons import DOCS, LANGUAGES, SNIPPETS, SiteError, lesson_names, run_record, stale_results  # noqa: E402
 
 log = logging.getLogger("mkdocs.hooks")
 
@@ -41,8 +41,8 @@ WORDS = {
         "ran": "最近一次运行：{date}，Python {python}，PyTorch {torch}，{cores} 个 CPU 核，"
         "用时 {seconds:.0f} 秒，内存峰值 {memory:,} MB。",
         "download": "下载程序",
-        "notebook": "笔记本",
-        "notebook_file": "下载笔记本",
+        "notebook": "Jupyter 笔记本",
+        "notebook_file": "下载 Jupyter 笔记本",
         "lesson": "返回课文",
     },
     "en": {
@@ -115,7 +115,7 @@ def is_notebook(page: Page) -> bool:
 def on_files(files, config):
     """Add the notebooks, the programs to download, KaTeX's style, and onnxruntime-web."""
     language = language_of(config)
-    for page in lessons(language):
+    for page in lesson_names(language):
         files.append(notebook_pages.file_of(language, page, config))
     if language == LANGUAGES[0]:
         for path in SNIPPETS.rglob("*.py"):
@@ -126,11 +126,6 @@ def on_files(files, config):
         for path in live.engine():
             files.append(File.generated(config, f"assets/ort/{path.name}", abs_src_path=str(path)))
     return files
-
-
-def lessons(language: str) -> list[str]:
-    """Return the pages that have a snippet of their name, and so a notebook."""
-    return [page for page in page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
 
 
 @event_priority(-200)
@@ -213,20 +208,20 @@ def on_page_content(content, page, config, files):
         page.meta["formulas"] = formulas > 0 and katex.available()
         content, models = live.places(content, page.url, WORDS[language_of(config)])
         page.meta["live"] = models > 0
-        return IMAGE.sub(lambda match: figure(match, page), content)
+        return IMAGE.sub(lambda match: figure(match, page, language_of(config)), content)
     except SiteError as error:
         raise PluginError(f"{where}: {error}") from None
 
 
-def figure(match: re.Match, page: Page) -> str:
-    """Return the figure that an image of a result stands for; leave other images alone."""
+def figure(match: re.Match, page: Page, language: str) -> str:
+    """Return the figure that an image of a result or a diagram stands for; leave other images alone."""
     alternative, address, caption = (html.unescape(group or "") for group in match.groups())
-    path = posixpath.normpath(posixpath.join(page.url, address))
-    if not path.startswith("results/") or not path.endswith(".svg"):
+    file = DOCS / posixpath.normpath(posixpath.join(page.url, address))
+    name = figures.figure_name(file)
+    if name is None:
         return match[0]
-    file = DOCS / path
-    prefix = file.relative_to(RESULTS).with_suffix("").as_posix().replace("/", "-")
-    return set_aside(figures.inline(file.read_text(encoding="utf-8"), prefix, alternative, caption))
+    svg = figures.read(file, language)
+    return set_aside(figures.inline(svg, name.replace("/", "-"), alternative, caption))
 
 
 @event_priority(-200)
