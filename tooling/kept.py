@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import jinja2
 from mkdocs.commands import build
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -31,6 +30,7 @@ from mkdocs.utils.yaml import yaml_load
 
 from tooling import aside, katex, reads
 from tooling.lessons import ROOT
+from tooling.templates import kept_templates
 
 FOLDER = ROOT / ".cache" / "site"
 ADDRESSES = 3  # so many addresses of the site have their pages kept
@@ -275,9 +275,7 @@ class Kept:
 
     def on_env(self, env, config: MkDocsConfig, files: Files) -> None:
         """Set into the theme the pages that are not kept, on all cores."""
-        folder = ROOT / ".cache" / "jinja" / jinja2.__version__
-        folder.mkdir(parents=True, exist_ok=True)
-        env.bytecode_cache = jinja2.FileSystemBytecodeCache(str(folder))
+        env.bytecode_cache = kept_templates()
         doc_files, nav = files.documentation_pages(), self.navigation
         share([
             partial(self.write, file.page, config, doc_files, nav, env) for file in doc_files if not self.written(file.page, nav)

@@ -6,17 +6,20 @@ import posixpath
 import re
 from pathlib import Path
 
+import nbconvert.exporters.html
 import nbformat
 from bs4 import BeautifulSoup
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, InclusionLevel
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
+from mkdocs_jupyter import nbconvert2, plugin
 
 from tooling import figures, katex, pages
 from tooling.aside import set_aside
 from tooling.lessons import LANGUAGES, ROOT, SiteError
 from tooling.notebooks import notebook
+from tooling.templates import kept_templates
 
 NOTEBOOKS = ROOT / ".cache" / "notebooks"
 
@@ -69,6 +72,32 @@ def linked(output: str, config: MkDocsConfig) -> str:
     return output.replace(f'href="{SITE}', f'href="{config.site_url}')
 
 
+class Unparsed(str):
+    """What nbconvert wrote, which it would parse for marks that `content_of` makes or removes: half of its time."""
+
+    def __new__(cls, text: str, features: str) -> "Unparsed":
+        """Take the text as it is."""
+        return super().__new__(cls, text)
+
+    def select(self, _: str) -> list:
+        """Find nothing to mark."""
+        return []
+
+
+class Exporter(nbconvert2.HTMLExporter):
+    """nbconvert's, which does not compile its templates for each notebook."""
+
+    def _create_environment(self):
+        environment = super()._create_environment()
+        environment.bytecode_cache = kept_templates()
+        return environment
+
+
+nbconvert.exporters.html.BeautifulSoup = Unparsed
+nbconvert2.HTMLExporter = Exporter
+plugin._get_nb_toc_tokens = lambda path, depth: ([], None)  # `content_of` makes it of the headings
+
+
 # What mkdocs-jupyter brings for a page without a theme; this site's theme has it.
 UNUSED = ".zeroclipboard-container, .clipboard-copy-txt, .jp-InputPrompt, .jp-OutputPrompt, .jp-Collapser, .anchor-link"
 STYLE_OR_SCRIPT = re.compile(r"<(style|script)\b.*?</\1>", re.DOTALL)
@@ -108,6 +137,7 @@ def content_of(content: str, page: Page, language: str, words: dict[str, str]) -
         name = heading.get_text(strip=True)
         tokens.append({"level": int(heading.name[1]), "id": identity, "name": name, "html": name, "children": []})
     title = soup.find("h1")
+    page.title = title.get_text(strip=True)
     title["id"] = "notebook"
     top = {"level": 1, "id": "notebook", "name": title.get_text(strip=True), "html": title.get_text(strip=True)}
     page.toc = get_toc([top | {"children": [token for token in tokens if token["level"] == 2]}])

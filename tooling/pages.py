@@ -26,6 +26,12 @@ class Results:
         return {**metrics(name), "run": run_record(name)}
 
 
+@cache
+def expression(text: str) -> jinja2.Template:
+    """Return what fills in the value of an expression."""
+    return jinja.from_string("{{ " + text + " }}")
+
+
 def fill_numbers(text: str, page: str, where: str) -> str:
     """Replace each `[[ expression ]]`; `metrics` holds what the page's own program measured.
 
@@ -38,7 +44,7 @@ def fill_numbers(text: str, page: str, where: str) -> str:
     def fill(line: str, number: int) -> str:
         def value(match: re.Match) -> str:
             try:
-                return jinja.from_string("{{ " + match[1] + " }}").render(values)
+                return expression(match[1]).render(values)
             except (jinja2.TemplateError, SiteError, TypeError, ValueError) as error:
                 raise SiteError(
                     f"{where}, line {number}: {match[0]}: {error}; "
