@@ -138,6 +138,7 @@ def on_page_content(content, page, config, files):
     try:
         if is_notebook(page):
             return notebook_pages.content_of(content, page, language_of(config), WORDS[language_of(config)])
+        content = pages.lead_ins(content, language_of(config))
         if name_of(page) != "glossary":  # that page explains every term already
             content = glossary.mark(content, language_of(config))
         formulas = 0
