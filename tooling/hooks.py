@@ -42,7 +42,7 @@ WORDS = {
         "start": "Run the model here",
         "failed": "The script that runs the model cannot be loaded. Check your connection and try again.",
         "ran": "Last run: {date}, Python {python}, PyTorch {torch}, {cores} CPU cores, "
-        "{seconds:.0f} s, {memory:,} MB of memory at most.",
+        "{seconds:.0f} s, {memory:,} MB of memory at most. ",
         "download": "Download the program",
         "notebook": "Notebook",
         "notebook_file": "Download the notebook",
@@ -120,7 +120,7 @@ def lesson_bar(language: str, name: str, page: Page) -> str:
     if result:
         result = pages.fill_numbers(result, name, f"docs/{page.file.src_uri}")
     return (
-        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)} {result}</p>'
+        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)}{result}</p>'
         f'<p><a href="{program}" download>{words["download"]}</a> '
         f'<a href="notebook/">{words["notebook"]}</a> '
         f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n\n'
