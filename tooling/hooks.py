@@ -50,7 +50,7 @@ WORDS = {
         "start": "Run the model here",
         "failed": "The script that runs the model cannot be loaded. Check your connection and try again.",
         "ran": "Last run: {date}, Python {python}, PyTorch {torch}, {cores} CPU cores, "
-        "{seconds:.0f} s, {memory:,} MB of memory at most.",
+        "{seconds:.0f} s, {memory:,} MB of memory at most. ",
         "download": "Download the program",
         "notebook": "Notebook",
         "notebook_file": "Download the notebook",
@@ -176,7 +176,7 @@ def lesson_bar(language: str, name: str, page: Page) -> str:
     if result:
         result = pages.fill_numbers(result, name, f"docs/{page.file.src_uri}")
     return (
-        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)} {result}</p>'
+        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)}{result}</p>'
         f'<p><a href="{program}" download>{words["download"]}</a> '
         f'<a href="notebook/">{words["notebook"]}</a> '
         f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n\n'
@@ -194,6 +194,7 @@ def on_page_content(content, page, config, files):
     try:
         if is_notebook(page):
             return notebook_pages.content_of(content, page, language_of(config), WORDS[language_of(config)])
+        content = pages.lead_ins(content, language_of(config))
         if name_of(page) != "glossary":  # that page explains every term already
             content = glossary.mark(content, language_of(config))
         formulas = 0

@@ -111,7 +111,7 @@ def content_of(content: str, page: Page, language: str, words: dict[str, str]) -
     theme's colors and copy button; the headings take the ids that they have in the lesson.
     """
     lesson = page.file.src_uri.removesuffix(".ipynb")
-    content = PREFORMATTED.sub(lambda match: set_aside(match[0]), STYLE_OR_SCRIPT.sub("", content))
+    content = PREFORMATTED.sub(lambda match: set_aside(match[0]), STYLE_OR_SCRIPT.sub("", pages.lead_ins(content, language)))
     soup = BeautifulSoup(content, "html.parser")
     for node in soup.select(UNUSED):
         node.decompose()

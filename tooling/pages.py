@@ -14,7 +14,7 @@ NUMBER = re.compile(r"\[\[ (.+?) \]\]")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
-jinja.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
+jinja.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f}%"
 jinja.filters["thousands"] = lambda number: f"{number:,}"
 jinja.filters["fixed"] = lambda number, digits=2: f"{number:.{digits}f}"
 
@@ -110,6 +110,14 @@ def as_read(language: str, page: str) -> str:
     includes(text, where)
     body = expand(needs.mark(text), page, where)
     return FRONT_MATTER.sub("", body)
+
+
+LEAD_IN = re.compile(r"(?<=[，。：；！？])</strong>[ \n]")
+
+
+def lead_ins(content: str, language: str) -> str:
+    """Return a page's HTML without the space behind `**In bold.**`: Markdown needs it to see the end, Chinese has none."""
+    return LEAD_IN.sub("</strong>", content) if language == "zh" else content
 
 
 def programs(language: str, page: str) -> dict[str, list[str]]:
