@@ -299,3 +299,75 @@ def test_wrong_addresses(address):
 def test_right_addresses():
     for address in ("https://a.org", "https://download.pytorch.org/whl/cpu", "https://a.org/b?c=d&e=f#g", "https://a.org/b/"):
         assert not checks.wrong_address(address)
+
+
+# --- code
+
+CODE = """\
+# A page
+
+```python
+--8<-- "models/a.py:setup"
+```
+
+## Only a heading {#heading}
+
+```python
+--8<-- "models/a.py:model"
+```
+
+A word.
+
+```python
+--8<-- "models/a.py:train"
+```
+
+??? code "What another lesson teaches"
+    ```python
+    --8<-- "models/a.py:shared"
+    ```
+
+```python
+--8<-- "models/a.py:main"
+```
+
+??? code "The figures and the command line"
+    ```python
+    --8<-- "models/a.py:figures"
+    ```
+
+    ```python
+    --8<-- "models/a.py:command"
+    ```
+"""
+SECTIONS = {name: "x = 1" for name in ("setup", "model", "train", "shared", "main", "figures", "command")}
+
+
+def test_code_without_a_word_between_is_found():
+    assert [line for line, _ in checks.runs_of_code(CODE)] == [9, 24]
+    assert not checks.runs_of_code(CODE.replace("## Only", "Not only").replace("\n```python\n--8<-- \"models/a.py:main", "\nIt runs.\n\n```python\n--8<-- \"models/a.py:main"))
+
+
+@pytest.mark.parametrize(("old", "new", "line"), [
+    ("", "", None),
+    ('??? code "The', '???+ code "The', 33),
+    ('??? code "The', '??? note "The', 33),
+    ("    ```\n\n    ```python\n    --8<-- \"models/a.py:command", "    ```\n\n??? code \"More\"\n    ```python\n    --8<-- \"models/a.py:command", 34),
+    ('??? code "The', 'A word.\n\n', 35),
+])
+def test_ends_that_are_not_folded_are_found(old, new, line):
+    text = CODE.replace(old, new, 1) if old else CODE
+    assert [line for line, _ in checks.unfolded_ends(text, {"models/a": SECTIONS})] == ([line] if line else [])
+
+
+def test_a_shared_section_before_the_end_may_be_folded_by_itself():
+    text = CODE.replace('```python\n--8<-- "models/a.py:main"\n```\n\n', "").replace("    ```python\n    --8<-- \"models/a.py:command\"\n    ```\n", "")
+    assert checks.unfolded_ends(text, {"models/a": SECTIONS})
+    assert not checks.unfolded_ends(text, {"models/a": SECTIONS | {"shared": "# From models/b.py, word for word:\nx = 1"}})
+
+
+def test_long_and_wide_programs_are_found():
+    lines = "\n".join(["x = 1", ""] * 250)
+    assert not checks.too_long("x" * 79, {"all": lines, "shared": f"# From models/b.py, word for word:\n{lines}"})
+    (wide, long) = checks.too_long("x = 1\n" + "x" * 80, {"all": lines, "more": "y = 1"})
+    assert wide[0] == 2 and "2 (80)" in wide[1] and "251 lines" in long[1]
