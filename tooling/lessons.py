@@ -12,7 +12,9 @@ SNIPPETS = ROOT / "snippets"
 RESULTS = DOCS / "results"
 LANGUAGES = ("zh", "en")
 
-MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_-]*)\]")
+MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_]*)\]")
+# The first line of a section that stands word for word as in the program that teaches it.
+SHARED = re.compile(r"# From ([\w/]+)\.py, word for word:")
 
 
 class SiteError(Exception):
@@ -77,6 +79,12 @@ def sections(name: str) -> dict[str, str]:
     if current is not None:
         raise SiteError(f"snippets/{name}.py: section `{current}` has no end; add `# --8<-- [end:{current}]`")
     return {section: "\n".join(lines).strip("\n") for section, lines in found.items()}
+
+
+def shared(name: str) -> dict[str, str]:
+    """Return the sections of a snippet that are taught in another one, each with the name of that snippet."""
+    origins = {section: SHARED.match(code) for section, code in sections(name).items()}
+    return {section: origin[1] for section, origin in origins.items() if origin}
 
 
 def load_json(path: Path) -> dict:
