@@ -223,7 +223,7 @@ class ConvNet(nn.Module):
 def train(
     model: nn.Module, loader: DataLoader, epochs: int,
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> list[float]:
     """Train on batches of images and labels; return the loss of each batch."""
     model.train()
@@ -235,8 +235,7 @@ def train(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            if schedule:
-                schedule.step()
+            schedule.step()
             losses.append(loss.item())
         mean = np.mean(losses[-len(loader):])  # of this epoch
         print(f"{mean:.2f}", end=" ", flush=True)
@@ -288,8 +287,8 @@ def baselines(train: TensorDataset, test: TensorDataset) -> dict[str, dict]:
     x, test_x = (part.tensors[0].flatten(1) / 255 for part in (train, test))
     y, test_y = train.tensors[1], test.tensors[1]
     models = {
-        "linear": LogisticRegression(C=0.0001, max_iter=1000),
-        "svm": SVC(C=10),
+        "linear": LogisticRegression(C=0.01, max_iter=1000),
+        "svm": SVC(C=30),
     }
     results = {}
     for name, model in models.items():
@@ -391,12 +390,12 @@ def report(metrics: dict) -> None:
 def draw_confusion(matrix: np.ndarray, classes: list[str]) -> plt.Figure:
     """Draw how often each class (row) got each answer, (classes, classes)."""
     fig, ax = plt.subplots(figsize=(6.2, 6), layout="constrained")
-    shades = ["#2f8fd010", "#2f8fd0d0"]
-    blue = LinearSegmentedColormap.from_list("blue", shades)
+    blue = LinearSegmentedColormap.from_list("", ["#2f8fd010", "#2f8fd0d0"])
     ax.imshow(np.sqrt(matrix / matrix.sum(1, keepdims=True)), cmap=blue)
     for row, column in np.argwhere(matrix):
         ax.text(column, row, matrix[row, column], ha="center", va="center")
-    ax.set_xticks(range(len(classes)), classes, rotation=45)
+    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(len(classes)), classes, **slanted)
     ax.set_yticks(range(len(classes)), classes)
     ax.set(xlabel="predicted", ylabel="true")
     ax.spines[:].set_visible(False)
@@ -409,7 +408,7 @@ def show(images: list[torch.Tensor], titles: list[str]) -> plt.Figure:
     for ax in axes.flat:
         ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles):
-        ax.imshow(image.permute(1, 2, 0), interpolation="none")
+        ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
         ax.set_title(title)
     return fig
 
