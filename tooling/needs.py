@@ -1,5 +1,8 @@
 """What a section of a program needs of the others, so that a block copied with it runs."""
 
+import html
+import json
+import re
 import symtable
 from functools import lru_cache
 
@@ -55,3 +58,43 @@ def with_needs(name: str, section: str) -> str:
     """Return the code of a section behind all that it needs, as the page's second copy button gives it."""
     parts = sections(name)
     return "\n\n\n".join(parts[one] for one in [*needs(name)[section], section])
+
+
+# --- on a page
+
+BLOCK = re.compile(r'^([ \t]*)```python( title="[^"]*")?\n([ \t]*--8<-- "([^":]+)\.py:([^":]+)"[ \t]*\n[ \t]*```)[ \t]*$', re.MULTILINE)
+SHOWN = re.compile(r'(<div\b[^>]*\bdata-needs="([^"]+)"[^>]*>.*?</pre>)(</div>)', re.DOTALL)
+WORDS = {
+    "zh": {"first": "需要先有：", "comma": "、", "copy": "连同所需的部分一起复制", "copied": "已复制这一段和它需要的部分"},
+    "en": {"first": "Needs ", "comma": ", ", "copy": "Copy with all it needs", "copied": "Copied with all it needs"},
+}
+
+
+def identity(name: str, section: str) -> str:
+    """Return the id that the block of a section has on a page."""
+    return f"code-{name.replace('/', '-')}-{section}"
+
+
+def mark(text: str) -> str:
+    """Return the Markdown of a page, in which each block of a program has its id and the ids of what it needs."""
+
+    def block(match: re.Match) -> str:
+        indent, title, rest, name, section = match.groups()
+        needed = " ".join(identity(name, other) for other in needs(name)[section])
+        attribute = f' data-needs="{needed}"' if needed else ""
+        return f"{indent}``` {{.python #{identity(name, section)}{title or ''}{attribute}}}\n{rest}"
+
+    return BLOCK.sub(block, text)
+
+
+def explain(content: str, language: str) -> str:
+    """Return the HTML of a page, in which each block says in words what it needs, and has what copies that with it."""
+    words = WORDS[language]
+
+    def block(match: re.Match) -> str:
+        shown, needed, end = match.groups()
+        links = words["comma"].join(f'<a href="#{one}"><code>{one.rpartition("-")[2]}</code></a>' for one in needed.split())
+        said = html.escape(json.dumps([words["copy"], words["copied"]], ensure_ascii=False))
+        return f'{shown}<p class="needs" data-words="{said}" data-search-exclude>{words["first"]}{links}</p>{end}'
+
+    return SHOWN.sub(block, content)

@@ -6,6 +6,7 @@ from functools import cache
 import jinja2
 import markdown
 
+from tooling import needs
 from tooling.lessons import DOCS, RESULTS, SNIPPETS, SiteError, metrics, run_record, sections, snippet_path
 
 INCLUDE = re.compile(r'^[ \t]*--8<-- "([^":]+)(?::([^":]+))?"[ \t]*$')
@@ -100,7 +101,8 @@ def as_read(language: str, page: str) -> str:
     """Return a page's Markdown as its reader sees it, without the front matter."""
     text = source(language, page)
     where = f"docs/{language}/{page}.md"
-    body = expand(text, page, where)
+    includes(text, where)
+    body = expand(needs.mark(text), page, where)
     return FRONT_MATTER.sub("", body)
 
 
