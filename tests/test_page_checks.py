@@ -62,7 +62,7 @@ def test_texts_of_a_page():
 @pytest.mark.parametrize(
     "typed",
     [
-        "It reaches 97.5 %.",
+        "It reaches 97.5%.",
         "It reaches 97\n%.",
         "It trains in 12 seconds.",
         "It trains 1.5 times as fast.",
@@ -72,16 +72,16 @@ def test_texts_of_a_page():
         "An accuracy of 0.98.",
         "It makes 5 mistakes.",
         "It has 1,234 rows.",
-        "准确率是 97.5 %。",
+        "准确率是 97.5%。",
         "训练用了 12 秒。",
         "高出 3 个百分点。",
         "快了 3 倍。",
         "有 42 个参数。",
-        "(Kim, 2014) got 81.5 %. Ours is [[ metrics.x ]], and was 79.5 %.",
-        "Ours is 0.1 %, where 0.1 is a setting.",
-        "| ours | 97.5 % |",
-        "In 2012, ours reached 97.5 %.",
-        "With 2 · 4 = 8 heads it reaches 97.5 %.",
+        "(Kim, 2014) got 81.5%. Ours is [[ metrics.x ]], and was 79.5%.",
+        "Ours is 0.1%, where 0.1 is a setting.",
+        "| ours | 97.5% |",
+        "In 2012, ours reached 97.5%.",
+        "With 2 · 4 = 8 heads it reaches 97.5%.",
     ],
 )
 def test_typed_results_are_found(typed):
@@ -93,12 +93,12 @@ def test_typed_results_are_found(typed):
     "stated",
     [
         "It reaches [[ metrics.x | percent ]] in [[ metrics.s ]] seconds.",
-        "Dropout is 0.1, that is 10 %, over 128 units.",
+        "Dropout is 0.1, that is 10%, over 128 units.",
         "In 2012 two of the 12 networks of CIFAR-10 had 3 layers of 5 × 5.",
-        "Others reach 97.5 % (Kim, 2014).",
-        "Kim (2014) built one. It reaches 97.5 %.",
+        "Others reach 97.5% (Kim, 2014).",
+        "Kim (2014) built one. It reaches 97.5%.",
         "The layer has 12 · 128 = 1,536 weights.",
-        "An A-100 costs ¥1,234 and `97.5 %` is code, $0.98$ a formula.",
+        "An A-100 costs ¥1,234 and `97.5%` is code, $0.98$ a formula.",
         "A card has 24 GB. <!-- stated: a supposed card -->",
         "多出 24 GB。<!-- stated: 假设的显卡 -->",
     ],
@@ -108,13 +108,13 @@ def test_numbers_of_others_and_settings_are_not(stated):
 
 
 def test_headings_and_papers_keep_their_numbers():
-    assert not checks.typed_numbers(texts_of("## The 99.9 % {#reading}\n\n- A. Author, *A 99.9 % title*, 2014.\n"), set())
+    assert not checks.typed_numbers(texts_of("## The 99.9% {#reading}\n\n- A. Author, *A 99.9% title*, 2014.\n"), set())
 
 
 def test_copied_results_are_found():
-    for text in ("Others got 81.52 % (Kim, 2014).", "It has 545,098 of them. <!-- stated: no -->"):
+    for text in ("Others got 81.52% (Kim, 2014).", "It has 545,098 of them. <!-- stated: no -->"):
         assert checks.copied_numbers([paragraph(text)], {0.815234, 545098.0}, set())
-    for text in ("Others got 81.5 million (Kim, 2014).", "It has 81 %.", "It has 545,099."):
+    for text in ("Others got 81.5 million (Kim, 2014).", "It has 81%.", "It has 545,099."):
         assert not checks.copied_numbers([paragraph(text)], {0.815234, 545098.0}, set())
     assert not checks.copied_numbers([paragraph("Width 256.")], {256.0}, {256.0}), "a setting"
 
@@ -234,6 +234,8 @@ def test_words(language, text, wrong):
         ("zh", "待补。"),
         ("zh", "没有合上（括号。"),
         ("zh", "没有合上“引号。"),
+        ("zh", "准确率是 [[ metrics.x ]] %。"),
+        ("en", "At 5 % it is slow."),
     ],
 )
 def test_careless_texts(language, text):
@@ -269,7 +271,7 @@ def test_wrong_typography(wrong):
 @pytest.mark.parametrize(
     "right",
     [
-        "你好，世界。", "网络 A 和 B。", "用 `flatten` 展平。", "值 $x$ 很大，$y$。", "用了 [[ metrics.x | fixed(1) ]] 秒，约 3 %。", "**刚入门。** 先看",
+        "你好，世界。", "网络 A 和 B。", "用 `flatten` 展平。", "值 $x$ 很大，$y$。", "用了 [[ metrics.x | fixed(1) ]] 秒，约 3%。", "**刚入门。** 先看",
         "卷积（convolution，CNN）", "他说“好”。", "| 方法 | 用 5 层 |", "- D. H. Hubel、T. N. Wiesel，*Receptive fields*，1962。", "1 到 4 个，32 → 30", "a[0] (b)",
     ],
 )  # fmt: skip

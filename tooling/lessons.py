@@ -32,6 +32,11 @@ def page_names(language: str) -> list[str]:
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.md"))
 
 
+def lesson_names(language: str) -> list[str]:
+    """Return the names of the pages that have a snippet of their name, and so a notebook, sorted."""
+    return [page for page in page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
+
+
 def snippet_path(name: str) -> Path:
     """Return the file of a snippet. Raises SiteError where there is none."""
     path = SNIPPETS / f"{name}.py"

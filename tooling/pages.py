@@ -16,7 +16,7 @@ FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
 # The filters of a number on a page, `[[ metrics.accuracy | percent ]]`, besides Jinja's own.
 FILTERS = {
-    "percent": lambda share, digits=1: f"{100 * share:.{digits}f} %",
+    "percent": lambda share, digits=1: f"{100 * share:.{digits}f}%",
     "thousands": lambda number: f"{number:,}",
     "fixed": lambda number, digits=2: f"{number:.{digits}f}",
 }
@@ -37,6 +37,12 @@ class Results:
         return {**metrics(name), "run": run_record(name)}
 
 
+@cache
+def expression(text: str) -> jinja2.Template:
+    """Return what fills in the value of an expression."""
+    return jinja.from_string("{{ " + text + " }}")
+
+
 def fill_numbers(text: str, page: str, where: str) -> str:
     """Replace each `[[ expression ]]`; `metrics` holds what the page's own program measured.
 
@@ -49,7 +55,7 @@ def fill_numbers(text: str, page: str, where: str) -> str:
     def fill(line: str, number: int) -> str:
         def value(match: re.Match) -> str:
             try:
-                return jinja.from_string("{{ " + match[1] + " }}").render(values)
+                return expression(match[1]).render(values)
             except jinja2.TemplateAssertionError as error:  # a filter that is not there
                 raise SiteError(
                     f"{where}, line {number}: {match[0]}: {error.message} There are {', '.join(FILTERS)}, and Jinja's own, such as round"
@@ -122,6 +128,14 @@ def as_read(language: str, page: str) -> str:
     includes(text, where)
     body = expand(needs.mark(text), page, where)
     return FRONT_MATTER.sub("", body)
+
+
+LEAD_IN = re.compile(r"(?<=[，。：；！？])</strong>[ \n]")
+
+
+def lead_ins(content: str, language: str) -> str:
+    """Return a page's HTML without the space behind `**In bold.**`: Markdown needs it to see the end, Chinese has none."""
+    return LEAD_IN.sub("</strong>", content) if language == "zh" else content
 
 
 def programs(language: str, page: str) -> dict[str, list[str]]:
