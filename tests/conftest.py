@@ -164,7 +164,7 @@ def pytest_runtest_makereport(item, call):
             report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: told already: {error}")
     elif isinstance(error, AssertionError) and item.path.name in ("test_pages.py", "test_snippets.py", "test_site.py"):
         said = re.split(r"\nassert ", str(error))[0].strip()
-        if re.match(r"(docs|snippets|tests|mkdocs\.yml)\b", said):
+        if re.match(r"(/|(docs|snippets|tests|mkdocs\.yml)\b)", said):
             report.longrepr = said
     return report
 
