@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import yaml
 from bs4 import BeautifulSoup, Comment, NavigableString, Tag
 
 from tooling.lessons import DOCS, SiteError
+from tooling.reads import cached
 
 FILE = DOCS / "glossary.yml"
 KEYS = ("zh", "en", "zh_text", "en_text")
@@ -30,7 +30,7 @@ OPAQUE = re.compile(
 SET_ASIDE = re.compile(r"<!--glossary (\d+)-->")
 
 
-@cache
+@cached
 def terms() -> list[dict[str, Any]]:
     """Return the terms of docs/glossary.yml. Raises SiteError for an entry that is not complete."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -71,7 +71,7 @@ def is_name(text: str) -> bool:
     return sum(letter.isupper() for letter in text) >= 2
 
 
-@cache
+@cached
 def pattern(language: str) -> tuple[re.Pattern, dict[str, dict[str, Any] | None]]:
     """Return what finds any term in a text of the language, and the entry of each found form.
 
