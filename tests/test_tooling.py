@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from tooling import figures, hooks, katex, lessons, live, notebooks, packages, pages, results
+from tooling import figures, hooks, katex, lessons, live, notebooks, packages, pages, results, search
 from tooling.lessons import ROOT, SiteError
 
 PROGRAM = '''\
@@ -440,7 +440,7 @@ def test_a_notebook_without_its_figure_is_an_error(repository):
     ],
 )
 def test_search_separates_words(language, text, words):
-    assert [word for word in re.split(hooks.SEARCH[language]["separator"], text) if word] == words
+    assert [word for word in re.split(search.SEARCH[language]["separator"], text) if word] == words
 
 
 # --- the whole way

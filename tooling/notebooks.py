@@ -7,6 +7,7 @@ import re
 import jupytext
 import nbformat
 
+from tooling import figures
 from tooling.lessons import DOCS, RESULTS, SiteError, sections
 from tooling.pages import FRONT_MATTER, expand, programs, source
 
@@ -58,7 +59,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
                 file = (DOCS / language / posixpath.dirname(page) / path).resolve()
                 if not file.is_file():
                     raise SiteError(f"{where}: the figure {path} does not exist; run `python -m tooling.results {page}`")
-                data = base64.b64encode(file.read_bytes()).decode()
+                data = base64.b64encode(figures.read(file, language).encode()).decode()
                 cell.setdefault("attachments", {})[file.name] = {"image/svg+xml": data}
             cell.source = FIGURE.sub(lambda m: f"![{m[1]}](attachment:{posixpath.basename(m[2])})", cell.source)
     book.metadata = {

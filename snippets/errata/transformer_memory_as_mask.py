@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 
-def decode(source: int, target: int, batch: int, hidden: int, num_heads: int) -> str:
-    """Call the decoder as the listing does, with sizes as given; say what happens."""
+def decode(
+    source: int, target: int, batch: int, hidden: int, num_heads: int
+) -> str:
+    """Call the decoder as the listing does; say what happens."""
     torch.manual_seed(0)
     decoder = nn.TransformerDecoderLayer(hidden, num_heads, dropout=0.0)
     memory = torch.randn(source, batch, hidden)  # the encoder's output
