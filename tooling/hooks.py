@@ -20,7 +20,7 @@ from mkdocs.utils import get_relative_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tooling import aside, figures, glossary, install, katex, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
+from tooling import aside, figures, glossary, home, install, katex, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, ROOT, SNIPPETS, SiteError, page_names, run_record  # noqa: E402
 from tooling.notebooks import notebook  # noqa: E402
@@ -95,6 +95,7 @@ def on_page_markdown(markdown, page, config, files):
     language, name = language_of(config), name_of(page)
     try:
         text = pages.as_read(language, name).replace("<!-- glossary -->", glossary.table(language))
+        text = home.fill(text, language, config.nav, config.plugins["i18n"].current_language_config.nav_translations or {})
         if name in lessons(language):
             title, _, rest = text.lstrip("\n").partition("\n")
             text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"
