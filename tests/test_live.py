@@ -34,7 +34,7 @@ def status(tab):
 
 def share(tab) -> float:
     """Return the share that the answer tells."""
-    return float(status(tab).text_content().rpartition(" %")[0].split()[-1]) / 100
+    return float(status(tab).text_content().rpartition("%")[0].split()[-1]) / 100
 
 
 def shades(canvas) -> np.ndarray:
@@ -217,9 +217,9 @@ def test_samples_are_picked_by_keyboard(site, browser):
             tab.keyboard.press("Enter")
             probabilities = live["samples"]["probabilities"][number]
             best = int(np.argmax(probabilities))
-            expect(status(tab)).to_have_text(f"The network says {best}, with probability {100 * probabilities[best]:.1f} %.")
+            expect(status(tab)).to_have_text(f"The network says {best}, with probability {100 * probabilities[best]:.1f}%.")
             bars = tab.locator(".live-bars li").evaluate_all("items => items.map(item => item.lastChild.textContent)")
-            assert bars == [f"{100 * each:.1f} %" for each in probabilities]
+            assert bars == [f"{100 * each:.1f}%" for each in probabilities]
             filled = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value)"
             assert all(tab.locator(".live-maps").nth(layer).evaluate(filled) for layer in (0, 1))
 
@@ -273,7 +273,7 @@ def test_a_name_is_read_character_by_character(site, browser, language):
         field.fill("")
         expect(status(tab)).to_contain_text("输入" if language == "zh" else "Type")
         field.press_sequentially(name)
-        expect(status(tab)).to_contain_text(f"{100 * max(probabilities):.1f} %")
+        expect(status(tab)).to_contain_text(f"{100 * max(probabilities):.1f}%")
         heads = tab.locator(".live-along tr").first.locator("th").all_text_contents()
         assert heads[1:] == [letter.replace(" ", "␣") for letter in name]
         assert tab.locator(".live-along tr").count() == 11
@@ -282,7 +282,7 @@ def test_a_name_is_read_character_by_character(site, browser, language):
         example.focus()
         tab.keyboard.press("Enter")
         expect(field).to_have_value(samples["names"][1])
-        expect(status(tab)).to_contain_text(f"{100 * max(samples['probabilities'][1]):.1f} %")
+        expect(status(tab)).to_contain_text(f"{100 * max(samples['probabilities'][1]):.1f}%")
 
 
 def test_the_state_is_that_of_the_second_layer(site, browser):
@@ -314,7 +314,7 @@ def test_odd_names_do_no_harm(site, browser):
             put(field, "  ")
             expect(status(tab)).to_contain_text("Type the name")
             put(field, text)
-            expect(status(tab), text[:20]).to_contain_text(" %", timeout=15_000)
+            expect(status(tab), text[:20]).to_contain_text("%", timeout=15_000)
             expect(note).to_contain_text("first 60") if len(text) > 60 else expect(note).not_to_contain_text("first 60")
             expect(note).to_contain_text("😀") if "😀" in text else expect(note).not_to_contain_text("😀")
             assert panel.locator("b").count() == 0
@@ -370,7 +370,7 @@ def test_every_control_of_the_translator(site, browser, language):
         assert len(drawn) > 1, "at a temperature of 2 every translation is the same"
         temperature.fill("0")
         panel.locator(".live-buttons button").nth(3).click()
-        expect(status(tab)).to_contain_text(" %")
+        expect(status(tab)).to_contain_text("%")
 
 
 def test_the_maps_show_the_attention_of_each_head(site, browser):
@@ -403,7 +403,7 @@ def test_the_maps_show_the_attention_of_each_head(site, browser):
 def test_what_the_translator_cannot_read_gets_a_sentence(site, browser):
     sentences = {
         "😀": "never seen", "今天🎉": "never seen", "鰐魚": "never seen", "  ": "Type a date",
-        "3" * 200: "Too long", "%" * 10_000: "Too long|never seen", "hello world": " %",
+        "3" * 200: "Too long", "%" * 10_000: "Too long|never seen", "hello world": "%",
     }
     with reading(browser, site) as tab:
         panel = start(tab, site, "en", "models/transformer")
@@ -413,7 +413,7 @@ def test_what_the_translator_cannot_read_gets_a_sentence(site, browser):
             expect(status(tab)).to_contain_text("Translation")
             put(field, text)
             expect(status(tab), text[:20]).to_have_text(re.compile(says), timeout=15_000)
-            if says != " %":
+            if says != "%":
                 expect(output).to_have_text("")
         expect(panel.locator(".live-note")).to_contain_text("probably wrong")
 
@@ -464,7 +464,7 @@ def test_a_touch_on_the_picture_starts_a_model_that_fits_a_phone(site, browser, 
         panel = tab.locator(".live-panel")
         expect(panel).to_be_focused(timeout=20_000)
         expect(tab.locator(".live-start")).to_have_count(0)
-        expect(status(tab)).to_contain_text(" %")
+        expect(status(tab)).to_contain_text("%")
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
         for control in panel.locator("button, input, select").all():
             name = control.evaluate("node => node.getAttribute('aria-label') || node.textContent || node.labels?.[0]?.textContent")

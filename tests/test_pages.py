@@ -12,7 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from tooling import glossary, hooks, pages, results
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, metrics, page_names, sections, snippet_names, stale_results
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, metrics, page_names, sections, snippet_names, snippet_path, stale_results
 
 PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
 each_page = pytest.mark.parametrize(("language", "page"), PAGES)
@@ -112,6 +112,22 @@ def test_blocks_of_a_page_run_as_they_stand(language, page):
 
 
 @each_page
+def test_prose_stands_between_blocks_of_code(language, page):
+    in_page(checks.runs_of_code(pages.source(language, page)), language, page)
+
+
+@each_page
+def test_figures_and_command_line_are_folded_at_the_end_of_a_program(language, page):
+    programs = {name: sections(name) for name in pages.programs(language, page)}
+    in_page(checks.unfolded_ends(pages.source(language, page), programs), language, page)
+
+
+@each_snippet
+def test_a_program_is_short_and_narrow(name):
+    none_of(checks.too_long(snippet_path(name).read_text(encoding="utf-8"), sections(name)), f"snippets/{name}.py")
+
+
+@each_page
 def test_titles_of_blocks_are_names_of_their_programs(language, page):
     for title, name in TITLED.findall(pages.source(language, page)):
         assert title == name.rpartition("/")[2], f"docs/{language}/{page}.md: the block of snippets/{name} has the title {title}"
@@ -119,7 +135,7 @@ def test_titles_of_blocks_are_names_of_their_programs(language, page):
 
 @each_page
 def test_what_a_program_printed_stands_below_it(language, page):
-    included = pages.includes(pages.source(language, page), page)
+    included = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
     for (above, section), (file, _) in zip([("nothing", ""), *included], included):
         if not file.endswith(".py"):
             name = above.removesuffix(".py")
@@ -147,8 +163,10 @@ def test_snippet_imports_only_what_readers_have(name):
 # --- results
 
 
-def test_results_are_not_older_than_their_snippets():
-    stale = stale_results()
+@each_snippet
+def test_results_are_not_older_than_their_snippets(name):
+    sections(name)  # a program with a mistake is told of that first
+    stale = stale_results([name])
     assert not stale, "\n".join(stale.values())
 
 
@@ -213,10 +231,10 @@ def test_languages_have_the_same_pages():
     assert chinese == english, f"pages in one language only: {sorted(chinese ^ english)}"
 
 
-def test_every_page_is_in_the_navigation():
+@pytest.mark.parametrize("page", page_names("zh"))
+def test_every_page_is_in_the_navigation(page):
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in page_names("zh"):
-        assert re.search(rf"\b{re.escape(page)}\.md$", text, re.MULTILINE), f"mkdocs.yml: nav does not lead to {page}.md"
+    assert re.search(rf"\b{re.escape(page)}\.md$", text, re.MULTILINE), f"mkdocs.yml: nav does not lead to {page}.md; add the line `- {page}.md` below its chapter"
 
 
 def test_chapters_have_names_in_chinese():
@@ -241,7 +259,7 @@ def test_headings_agree(page):
 
 @each_pair
 def test_includes_agree(page):
-    same("include", page, *(pages.includes(pages.source(language, page), page) for language in LANGUAGES))
+    same("include", page, *(pages.includes(pages.source(language, page), f"docs/{language}/{page}.md") for language in LANGUAGES))
 
 
 @each_pair
@@ -277,10 +295,22 @@ def test_numbers_agree(page):
     same("number", page, chinese, english)
 
 
+def front_matter(language: str, page: str) -> dict:
+    """Return what a page's front matter says."""
+    front = pages.FRONT_MATTER.match(pages.source(language, page))
+    return yaml.safe_load(front[0].strip("-\n")) if front else {}
+
+
+@each_page
+def test_the_keys_of_the_front_matter_are_known(language, page):
+    unknown = sorted(front_matter(language, page).keys() - pages.FRONT_MATTER_KEYS.keys())
+    known = ", ".join(f"`{key}` ({what})" for key, what in pages.FRONT_MATTER_KEYS.items())
+    assert not unknown, f"docs/{language}/{page}.md: nothing reads `{', '.join(unknown)}` of its front matter; known are {known}"
+
+
 @each_page
 def test_page_is_described(language, page):
-    front = pages.FRONT_MATTER.match(pages.source(language, page))
-    description = yaml.safe_load(front[0].strip("-\n")).get("description", "") if front else ""
+    description = front_matter(language, page).get("description", "")
     assert 20 <= len(description) <= 200, f"docs/{language}/{page}.md: its front matter needs a `description` of 20 to 200 characters"
 
 

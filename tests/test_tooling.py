@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from tooling import figures, hooks, katex, lessons, live, notebooks, packages, pages, results
+from tooling import figures, hooks, katex, lessons, live, notebooks, packages, pages, results, search
 from tooling.lessons import ROOT, SiteError
 
 PROGRAM = '''\
@@ -209,10 +209,16 @@ def test_a_page_as_it_is_read(repository):
 
 @pytest.mark.parametrize(
     ("expression", "shown"),
-    [("0.98765 | percent", "98.8 %"), ("0.98449 | percent", "98.4 %"), ("0.98765 | percent(2)", "98.77 %"), ("1234567 | thousands", "1,234,567"), ("2.345 | fixed", "2.35"), ("2.345 | fixed(0)", "2")],
+    [("0.98765 | percent", "98.8%"), ("0.98449 | percent", "98.4%"), ("0.98765 | percent(2)", "98.77%"), ("1234567 | thousands", "1,234,567"), ("2.345 | fixed", "2.35"), ("2.345 | fixed(0)", "2")],
 )
 def test_numbers_are_written_as_asked(expression, shown):
     assert pages.fill_numbers(f"[[ {expression} ]]", "index", "index.md") == shown
+
+
+def test_no_space_stands_behind_a_lead_in_in_chinese():
+    text = "<p><strong>刚入门。</strong> 先看 <strong>GPT</strong> 的\n<strong>第二，</strong>\n再看</p>"
+    assert pages.lead_ins(text, "zh") == "<p><strong>刚入门。</strong>先看 <strong>GPT</strong> 的\n<strong>第二，</strong>再看</p>"
+    assert pages.lead_ins(text, "en") == text
 
 
 # --- formulas
@@ -231,10 +237,10 @@ def no_packages(monkeypatch):
         raise SiteError(f"{package} is missing")
 
     monkeypatch.setattr(packages, "find", find)
-    for kept in (katex.available, katex.to_html):
+    for kept in (katex.available, katex._set):
         kept.cache_clear()
     yield
-    for kept in (katex.available, katex.to_html):
+    for kept in (katex.available, katex._set):
         kept.cache_clear()
 
 
@@ -440,7 +446,7 @@ def test_a_notebook_without_its_figure_is_an_error(repository):
     ],
 )
 def test_search_separates_words(language, text, words):
-    assert [word for word in re.split(hooks.SEARCH[language]["separator"], text) if word] == words
+    assert [word for word in re.split(search.SEARCH[language]["separator"], text) if word] == words
 
 
 # --- the whole way

@@ -12,7 +12,9 @@ SNIPPETS = ROOT / "snippets"
 RESULTS = DOCS / "results"
 LANGUAGES = ("zh", "en")
 
-MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_-]*)\]")
+MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_]*)\]")
+# The first line of a section that stands word for word as in the program that teaches it.
+SHARED = re.compile(r"# From ([\w/]+)\.py, word for word:")
 
 
 class SiteError(Exception):
@@ -28,6 +30,11 @@ def page_names(language: str) -> list[str]:
     """Return the names of all pages of a language, such as `models/cnn`, sorted."""
     root = DOCS / language
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.md"))
+
+
+def lesson_names(language: str) -> list[str]:
+    """Return the names of the pages that have a snippet of their name, and so a notebook, sorted."""
+    return [page for page in page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
 
 
 def snippet_path(name: str) -> Path:
@@ -79,6 +86,12 @@ def sections(name: str) -> dict[str, str]:
     return {section: "\n".join(lines).strip("\n") for section, lines in found.items()}
 
 
+def shared(name: str) -> dict[str, str]:
+    """Return the sections of a snippet that are taught in another one, each with the name of that snippet."""
+    origins = {section: SHARED.match(code) for section, code in sections(name).items()}
+    return {section: origin[1] for section, origin in origins.items() if origin}
+
+
 def load_json(path: Path) -> dict:
     """Read a result file. Raises SiteError where it is missing or damaged."""
     name = path.parent.relative_to(RESULTS).as_posix()
@@ -100,12 +113,12 @@ def run_record(name: str) -> dict:
     return load_json(RESULTS / name / "run.json")
 
 
-def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
+def fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
     """Return the hash of a snippet's file, that of its program, comments and docstrings aside, and that of its exporter.
 
-    `folder` is where the snippets lie, if not in this repository. Raises SyntaxError for what is no program.
+    `root` is where the repository lies, if it is another one. Raises SyntaxError for what is no program.
     """
-    text = (folder / f"{name}.py" if folder else snippet_path(name)).read_text(encoding="utf-8")
+    text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
@@ -114,8 +127,8 @@ def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
         "file": hashlib.sha256(text.encode()).hexdigest(),
         "program": hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
     }
-    if exporter_path(name).is_file():
-        parts = exporter_path(name), ROOT / "tooling" / "live" / "export.py"
+    parts = [(root or ROOT) / "tooling" / "live" / file for file in (f"{name}.py", "export.py")]
+    if parts[0].is_file():
         found["live"] = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return found
 
@@ -138,14 +151,14 @@ def altered_results() -> dict[str, str]:
     return altered
 
 
-def stale_results() -> dict[str, str]:
-    """Return the results that are older than their snippet, each with what to do.
+def stale_results(names: list[str] | None = None) -> dict[str, str]:
+    """Return the results that are older than their snippet, each with what to do; of all snippets, or of those named.
 
     Results on the default data must come from the very file. Those on real data, which not
     every contributor has, only have to come from the same program: a comment may change.
     """
     stale = {}
-    for name in snippet_names():
+    for name in snippet_names() if names is None else names:
         current = fingerprints(name)
         try:
             record = run_record(name)

@@ -7,6 +7,7 @@ import re
 import jupytext
 import nbformat
 
+from tooling import figures
 from tooling.lessons import DOCS, RESULTS, SiteError, sections
 from tooling.pages import FRONT_MATTER, expand, programs, source
 
@@ -45,6 +46,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
     printed = {
         list(sections(name).values())[-1]: RESULTS / name / "output.txt" for name in programs(language, page)
     }
+    book.cells = [cell for cell in book.cells if cell.source.strip()]
     for number, cell in enumerate(book.cells):
         cell.id = f"cell-{number}"  # not at random: the rendered page is kept until the text changes
         if cell.cell_type == "code":
@@ -58,7 +60,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
                 file = (DOCS / language / posixpath.dirname(page) / path).resolve()
                 if not file.is_file():
                     raise SiteError(f"{where}: the figure {path} does not exist; run `python -m tooling.results {page}`")
-                data = base64.b64encode(file.read_bytes()).decode()
+                data = base64.b64encode(figures.read(file, language).encode()).decode()
                 cell.setdefault("attachments", {})[file.name] = {"image/svg+xml": data}
             cell.source = FIGURE.sub(lambda m: f"![{m[1]}](attachment:{posixpath.basename(m[2])})", cell.source)
     book.metadata = {

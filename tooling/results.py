@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
                     failed += [result] if found else []
                 else:
                     store(made, record, RESULTS / result)
-                    print(f"{result}: stored in docs/results/{result}, {record['seconds']} s")
+                    print(f"{result}: stored in docs/results/{result}, {record['seconds']} s, {record['cpu_seconds']} s of CPU")
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,5 +1,5 @@
 # --8<-- [start:program]
-"""A listing that uses F.relu without importing F: NameError at the first image."""
+"""A listing that uses F.relu and never imports F."""
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ class Net(nn.Module):
         self.conv1 = nn.Conv2d(3, 32, kernel_size=3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (batch, 32, 32, 32) of (batch, 3, 32, 32), if F were known."""
+        """Return (batch, 32, 32, 32) of (batch, 3, 32, 32), were F known."""
         return F.relu(self.conv1(x))
 
 

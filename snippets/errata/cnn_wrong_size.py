@@ -11,17 +11,18 @@ convolutions = nn.Sequential(
 
 
 def main() -> None:
-    """Show the error at batch size 4, then find the size instead of guessing it."""
+    """Show the error at batch size 4, then find the size, not guess it."""
     x = convolutions(torch.zeros(4, 3, 32, 32))
     try:
         x.view(-1, 64 * 6 * 6)
     except RuntimeError as error:
         print(f"RuntimeError: {error}")
 
-    one = convolutions(torch.zeros(1, 3, 32, 32))  # send one empty image through
-    print(f"the convolutions return {tuple(one.shape)}: {one.flatten(1).shape[1]} numbers")
+    one = convolutions(torch.zeros(1, 3, 32, 32))  # one empty image
     size = one.flatten(1).shape[1]
-    print(f"repair: nn.Linear({size}, 128) returns {tuple(nn.Linear(size, 128)(x.flatten(1)).shape)}")
+    print(f"the convolutions return {tuple(one.shape)}: {size} numbers")
+    repaired = nn.Linear(size, 128)(x.flatten(1))
+    print(f"repair: nn.Linear({size}, 128) returns {tuple(repaired.shape)}")
 
 
 if __name__ == "__main__":

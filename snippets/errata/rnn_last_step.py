@@ -1,5 +1,5 @@
 # --8<-- [start:program]
-"""The listing's `out[:, -1, :]` reads the padding of every sequence but the longest."""
+"""The listing's `out[:, -1, :]` reads padding, but for the longest."""
 
 import torch
 from torch import nn
@@ -9,15 +9,17 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 class RNN(nn.Module):
     """The network that takes the last step of the batch."""
 
-    def __init__(self, input_size: int, hidden_size: int, layers: int, classes: int):
+    def __init__(
+        self, input_size: int, hidden_size: int, layers: int, classes: int
+    ):
         super().__init__()
         self.lstm = nn.LSTM(input_size, hidden_size, layers, batch_first=True)
         self.fc = nn.Linear(hidden_size, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits, (batch, classes), of sequences, (batch, time, input_size)."""
+        """Return logits, (batch, classes), of (batch, time, input_size)."""
         out, _ = self.lstm(x)  # (batch, time, hidden)
-        return self.fc(out[:, -1, :])  # the last step of the batch, padding or not
+        return self.fc(out[:, -1, :])  # the last column, padding or not
 
 
 class LastValid(RNN):
@@ -37,22 +39,26 @@ class Packed(RNN):
         packed = pack_padded_sequence(
             x, lengths, batch_first=True, enforce_sorted=False
         )
-        _, (hidden, _) = self.lstm(packed)  # (layers, batch, hidden), at each own end
-        return self.fc(hidden[-1])
+        _, (hidden, _) = self.lstm(packed)  # (layers, batch, hidden)
+        return self.fc(hidden[-1])  # of each sequence at its own end
 # --8<-- [end:program]
 
 
 # --8<-- [start:task]
-def batch(count: int, longest: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return sequences of 3 to `longest` symbols out of 8, padded behind by zeros.
+def batch(
+    count: int, longest: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return sequences of 3 to `longest` symbols out of 8, zeros behind.
 
-    Returns (count, time, 8), the lengths, (count,), and the answers, (count,): the last
-    symbol of each sequence, the easiest of all questions to a recurrent network.
+    Returns (count, time, 8), the lengths, (count,), and the answers,
+    (count,): the last symbol of each sequence, the easiest of all questions
+    to a recurrent network.
     """
     lengths = torch.randint(3, longest + 1, (count,))
     symbols = [torch.randint(8, (int(length),)) for length in lengths]
-    x = pad_sequence([torch.eye(8)[line] for line in symbols], batch_first=True)
-    return x, lengths, torch.tensor([int(line[-1]) for line in symbols])
+    vectors = [torch.eye(8)[line] for line in symbols]
+    answers = torch.tensor([int(line[-1]) for line in symbols])
+    return pad_sequence(vectors, batch_first=True), lengths, answers
 
 
 def train(model: RNN, longest: int, steps: int = 150) -> None:
@@ -68,11 +74,14 @@ def train(model: RNN, longest: int, steps: int = 150) -> None:
 
 @torch.inference_mode()
 def evaluate(model: RNN, longest: int) -> dict[str, float]:
-    """Return the accuracy on 1,000 sequences, each alone, and all in a padded batch."""
+    """Return the accuracy on 1,000 sequences, each alone and in a batch."""
     x, lengths, y = batch(1000, longest)
     take = (lambda x, _: model(x)) if type(model) is RNN else model
     together = take(x, lengths).argmax(1)
-    alone = [take(x[[row], : lengths[row]], lengths[[row]]) for row in range(len(x))]
+    alone = [
+        take(x[[row], : lengths[row]], lengths[[row]])
+        for row in range(len(x))
+    ]
     alone = torch.cat(alone).argmax(1)
     return {
         "alone": (alone == y).float().mean().item(),

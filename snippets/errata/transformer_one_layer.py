@@ -6,7 +6,7 @@ from torch import nn
 
 
 class Encoder(nn.Module):
-    """The encoder of the listing: it accepts num_layers and never looks at it."""
+    """The encoder of the listing: it takes num_layers and never uses it."""
 
     def __init__(self, hidden_size: int, num_layers: int, num_heads: int):
         super().__init__()
@@ -34,7 +34,8 @@ def main() -> None:
             sum(p.numel() for p in model(64, layers, 4).parameters())
             for layers in (1, 2, 6)
         ]
-        print(f"{model.__name__}: " + ", ".join(f"{count:,}" for count in counts))
+        printed = ", ".join(f"{count:,}" for count in counts)
+        print(f"{model.__name__}: {printed}")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,12 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what would enter the first layer, (batch, length, hidden)."""
-        return self.pos_encoding(self.embedding(tokens) * math.sqrt(self.hidden_size))
+        x = self.embedding(tokens) * math.sqrt(self.hidden_size)
+        return self.pos_encoding(x)
 
 
 class NoEncoding(nn.Module):
-    """Stands in for the missing class, so that the second missing name is reached."""
+    """Stands in for the missing class: the next missing name is reached."""
 
     def __init__(self, hidden_size: int):
         super().__init__()

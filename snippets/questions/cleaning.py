@@ -1,5 +1,5 @@
 # --8<-- [start:setup]
-"""Cleaning: what missing values and wrong labels cost, and what repairs them."""
+"""Cleaning: what missing values and wrong labels cost, and what helps."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from numpy import ndarray
 from sklearn.datasets import load_breast_cancer
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -19,8 +20,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 MISSING = -999.0  # how the damaged table writes "not known"
 
 
-def load_data(seed: int) -> list[np.ndarray]:
-    """Return features (rows, 30) and labels (rows): train, test, train, test."""
+def load_data(seed: int) -> list[ndarray]:
+    """Return features, (rows, 30), of both parts, and labels, (rows,)."""
     table = load_breast_cancer()  # 569 tumors, measured; 357 of them benign
     return train_test_split(
         table.data, table.target, test_size=0.3,
@@ -28,15 +29,15 @@ def load_data(seed: int) -> list[np.ndarray]:
     )
 
 
-def lose(table: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
-    """Return a table, (rows, columns), with a random share of its values as MISSING."""
+def lose(table: ndarray, share: float, random: np.random.Generator) -> ndarray:
+    """Return (rows, columns) with a random share of the values MISSING."""
     return np.where(random.random(table.shape) < share, MISSING, table)
 # --8<-- [end:setup]
 
 
 # --8<-- [start:inspect]
-def inspect(table: np.ndarray) -> dict[str, int]:
-    """Count what should be looked at in a table, (rows, columns), before training."""
+def inspect(table: ndarray) -> dict[str, int]:
+    """Count what is worth a look in a table, (rows, columns)."""
     values, counts = np.unique(table, return_counts=True)
     spread = np.abs(table - np.median(table, axis=0))
     typical = np.median(spread, axis=0).clip(min=1e-12)
@@ -54,44 +55,47 @@ def inspect(table: np.ndarray) -> dict[str, int]:
 
 # --8<-- [start:repairs]
 def classifier() -> Pipeline:
-    """Return a linear classifier that scales its features by what it was fitted on."""
+    """Return a linear classifier that scales by what it was fitted on."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
 def left_alone(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+    train: ndarray, labels: ndarray, test: ndarray, test_labels: ndarray
 ) -> float:
-    """Return the test accuracy on (rows, 30) if -999 is taken for a measurement."""
+    """Return the accuracy on (rows, 30) if -999 passes for a measurement."""
     return classifier().fit(train, labels).score(test, test_labels)
 
 
 def rows_dropped(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+    train: ndarray, labels: ndarray, test: ndarray, test_labels: ndarray
 ) -> float:
-    """Train on complete ones of (rows, 30); fill the test part: all need answers."""
+    """Train on complete rows, (rows, 30); fill the test part's gaps."""
     complete = (train != MISSING).all(axis=1)
     if len(set(labels[complete])) < 2:
         return float((test_labels == np.bincount(labels).argmax()).mean())
-    filled = SimpleImputer(missing_values=MISSING, strategy="median").fit(train)
+    filled = SimpleImputer(missing_values=MISSING, strategy="median")
+    filled.fit(train)
     model = classifier().fit(train[complete], labels[complete])
     return model.score(filled.transform(test), test_labels)
 
 
 def median(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+    train: ndarray, labels: ndarray, test: ndarray, test_labels: ndarray
 ) -> float:
-    """Fill every gap in (rows, 30) with the median of its column in `train`."""
+    """Fill gaps in (rows, 30) with the median of their column in `train`."""
     fill = SimpleImputer(missing_values=MISSING, strategy="median")
-    return make_pipeline(fill, classifier()).fit(train, labels).score(test, test_labels)
+    model = make_pipeline(fill, classifier()).fit(train, labels)
+    return model.score(test, test_labels)
 
 
 def neighbors(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+    train: ndarray, labels: ndarray, test: ndarray, test_labels: ndarray
 ) -> float:
-    """Fill every gap in (rows, 30) with the mean of five similar training rows."""
-    gaps = FunctionTransformer(lambda table: np.where(table == MISSING, np.nan, table))
+    """Fill gaps in (rows, 30) with the mean of five similar training rows."""
+    gaps = FunctionTransformer(lambda x: np.where(x == MISSING, np.nan, x))
     fill = make_pipeline(gaps, StandardScaler(), KNNImputer(n_neighbors=5))
-    return make_pipeline(fill, classifier()).fit(train, labels).score(test, test_labels)
+    model = make_pipeline(fill, classifier()).fit(train, labels)
+    return model.score(test, test_labels)
 
 
 REPAIRS = {
@@ -103,77 +107,108 @@ REPAIRS = {
 
 # --8<-- [start:labels]
 NOISE = (0.0, 0.1, 0.2, 0.3, 0.4)
+
+
+def nearest(count: int) -> Pipeline:
+    """Return a classifier that asks as many nearest neighbors."""
+    return make_pipeline(StandardScaler(), KNeighborsClassifier(count))
+
+
 LEARNERS = {
     "linear": classifier,
-    "1 neighbor": lambda: make_pipeline(StandardScaler(), KNeighborsClassifier(1)),
-    "25 neighbors": lambda: make_pipeline(StandardScaler(), KNeighborsClassifier(25)),
+    "1 neighbor": lambda: nearest(1),
+    "25 neighbors": lambda: nearest(25),
 }
 
 
 def with_wrong_labels(name: str, share: float, seed: int) -> float:
-    """Return the accuracy on right labels after training with a share of wrong ones."""
+    """Return the accuracy after training with a share of wrong labels."""
     train, test, labels, test_labels = load_data(seed)
     wrong = np.random.default_rng(seed).random(len(labels)) < share
     model = LEARNERS[name]().fit(train, np.where(wrong, 1 - labels, labels))
-    return model.score(test, test_labels)
-
-
-def draw(noise: dict, file: Path) -> None:
-    """Draw the accuracy of each learner against the share of wrong labels."""
-    figure, axes = plt.subplots(figsize=(6, 3))
-    for (name, values), color in zip(noise.items(), ("#3d85c6", "#e07b39", "#4f9d4f")):
-        means = [100 * value["mean"] for value in values]
-        spreads = [100 * value["spread"] for value in values]
-        shares = [100 * share for share in NOISE]
-        axes.errorbar(shares, means, spreads, color=color, label=name, capsize=3)
-    axes.set(xlabel="wrong labels in the training part, %", ylabel="test accuracy, %")
-    axes.legend(frameon=False)
-    figure.savefig(file)
-    plt.close(figure)
+    return model.score(test, test_labels)  # on right labels
 # --8<-- [end:labels]
 
 
 # --8<-- [start:main]
 def summary(values: list[float]) -> dict[str, float]:
     """Return mean and standard deviation."""
-    return {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1))}
+    spread = float(np.std(values, ddof=1))
+    return {"mean": float(np.mean(values)), "spread": spread}
 
 
-def main(out: Path, seeds: int = 10) -> dict:
-    """Measure repairs and wrong labels; write the results into `out`, return them."""
-    found = {name: [] for name in ["majority", "undamaged", *REPAIRS]}
-    for seed in range(seeds):
-        train, test, labels, test_labels = load_data(seed)
-        found["majority"].append((test_labels == np.bincount(labels).argmax()).mean())
+def main(out: Path, seed: int = 0, splits: int = 10) -> dict:
+    """Measure repairs and wrong labels; write the results into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    seeds = range(1000 * seed, 1000 * seed + splits)
+    scores = {name: [] for name in ["majority", "undamaged", *REPAIRS]}
+    for split in seeds:
+        train, test, labels, test_labels = load_data(split)
+        commonest = np.bincount(labels).argmax()
+        scores["majority"].append((test_labels == commonest).mean())
         undamaged = classifier().fit(train, labels)
-        found["undamaged"].append(undamaged.score(test, test_labels))
-        random = np.random.default_rng(seed)
+        scores["undamaged"].append(undamaged.score(test, test_labels))
+        random = np.random.default_rng(split)
         train, test = lose(train, 0.1, random), lose(test, 0.1, random)
         for name, repair in REPAIRS.items():
-            found[name].append(repair(train, labels, test, test_labels))
-    metrics = {"damaged_table": inspect(train)}
+            scores[name].append(repair(train, labels, test, test_labels))
+    metrics = {
+        "damaged_table": inspect(train),
+        "missing": {name: summary(found) for name, found in scores.items()},
+        "noise": {
+            name: [
+                summary([with_wrong_labels(name, share, one) for one in seeds])
+                for share in NOISE
+            ] for name in LEARNERS
+        },
+    }
+    (out / "metrics.json").write_text(
+        json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
+    )
+    report(metrics)
+    draw(metrics["noise"], out / "wrong_labels.svg")
+    return metrics
+# --8<-- [end:main]
+
+
+# --8<-- [start:figures]
+def report(metrics: dict) -> None:
+    """Print what was found and measured."""
     print("the damaged training part")
     for name, count in metrics["damaged_table"].items():
         print(f"  {name.replace('_', ' '):22} {count:,}")
-    metrics["missing"] = {name: summary(values) for name, values in found.items()}
-    metrics["noise"] = {
-        name: [summary([with_wrong_labels(name, share, seed) for seed in range(seeds)])
-               for share in NOISE]
-        for name in LEARNERS
-    }
     for name, value in metrics["missing"].items():
         print(f"{name:13} {value['mean']:.3f} ± {value['spread']:.3f}")
     print(f"wrong labels  {'   '.join(f'{share:.0%}' for share in NOISE)}")
     for name, values in metrics["noise"].items():
-        print(f"{name:13} {' '.join(format(value['mean'], '.3f') for value in values)}")
-    out.mkdir(parents=True, exist_ok=True)
-    draw(metrics["noise"], out / "wrong_labels.svg")
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
+        means = [f"{value['mean']:.3f}" for value in values]
+        print(f"{name:13} {' '.join(means)}")
 
 
+def draw(noise: dict, file: Path) -> None:
+    """Draw each learner's accuracy against the share of wrong labels."""
+    figure, axes = plt.subplots(figsize=(6, 3))
+    colors = ("#3d85c6", "#e07b39", "#4f9d4f")
+    for (name, values), color in zip(noise.items(), colors):
+        axes.errorbar(
+            [100 * share for share in NOISE],
+            [100 * value["mean"] for value in values],
+            [100 * value["spread"] for value in values],
+            color=color, label=name, capsize=3,
+        )
+    axes.set_xlabel("wrong labels in the training part, %")
+    axes.set_ylabel("test accuracy, %")
+    axes.legend(frameon=False)
+    figure.savefig(file)
+    plt.close(figure)
+# --8<-- [end:figures]
+
+
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("cleaning-results"))
-    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
-# --8<-- [end:main]
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    main(given.out, given.seed)
+# --8<-- [end:command_line]

@@ -11,13 +11,17 @@ from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
+from sklearn.model_selection import (
+    StratifiedKFold,
+    cross_val_score,
+    train_test_split,
+)
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 
 def load_data(seed: int) -> list[np.ndarray]:
-    """Return 150 digits, (150, 64), that we own, 1,647 of the world; labels of both."""
+    """Return 150 digits to work with, (150, 64), 1,647 others; labels."""
     digits = load_digits()
     return train_test_split(
         digits.data, digits.target, train_size=150,
@@ -30,7 +34,7 @@ def load_data(seed: int) -> list[np.ndarray]:
 def held_out(
     model: ClassifierMixin, images: np.ndarray, labels: np.ndarray, seed: int
 ) -> float:
-    """Estimate the accuracy from a fifth of images, (count, 64), that is set aside."""
+    """Estimate the accuracy from a fifth of the images, (count, 64)."""
     train, test, train_labels, test_labels = train_test_split(
         images, labels, test_size=0.2, stratify=labels, random_state=seed
     )
@@ -41,7 +45,7 @@ def folds(
     model: ClassifierMixin, images: np.ndarray, labels: np.ndarray, seed: int,
     count: int,
 ) -> float:
-    """Estimate the accuracy on images, (rows, 64), by cross-validation, written out.
+    """Estimate the accuracy on (rows, 64) by cross-validation.
 
     Each of `count` parts is the test part once; the others train.
     """
@@ -60,14 +64,14 @@ ESTIMATES = {
 }
 
 
-def errors(draws: int) -> dict[str, list[float]]:
+def errors(draws: int, first: int = 0) -> dict[str, list[float]]:
     """Return estimate minus truth of each way, for many draws of 150 digits.
 
     The truth is the accuracy, on the rest, of a model trained on all 150.
     """
     found = {name: [] for name in ESTIMATES}
     model = KNeighborsClassifier(3)
-    for seed in range(draws):
+    for seed in range(first, first + draws):
         images, world, labels, world_labels = load_data(seed)
         truth = model.fit(images, labels).score(world, world_labels)
         for name, estimate in ESTIMATES.items():
@@ -78,10 +82,11 @@ def errors(draws: int) -> dict[str, list[float]]:
 
 # --8<-- [start:fooled]
 def fooled(seed: int, inside: bool) -> float:
-    """Return what 5 folds claim for labels that are coin flips: the truth is 0.5.
+    """Return what 5 folds claim for coin flips as labels: the truth is 0.5.
 
-    Of 2,000 random features the 20 that fit the labels best are kept: chosen from all
-    rows before the folds are made, or `inside` each fold, from its training rows.
+    Of 2,000 random features the 20 that fit the labels best are kept: chosen
+    from all rows before the folds are made, or `inside` each fold, from its
+    training rows.
     """
     random = np.random.default_rng(seed)
     features = random.normal(size=(60, 2000))
@@ -92,39 +97,50 @@ def fooled(seed: int, inside: bool) -> float:
         model = make_pipeline(choose, LogisticRegression())
     else:
         model = LogisticRegression()
-        features = choose.fit_transform(features, labels)  # has seen every label
+        features = choose.fit_transform(features, labels)  # sees every label
     splitter = StratifiedKFold(5, shuffle=True, random_state=seed)
     return float(cross_val_score(model, features, labels, cv=splitter).mean())
 # --8<-- [end:fooled]
 
 
 # --8<-- [start:main]
-def main(out: Path, draws: int = 30) -> dict:
-    """Measure both; write metrics.json into `out` and return what it holds."""
+def main(out: Path, seed: int = 0, draws: int = 30) -> dict:
+    """Measure both; write metrics.json into `out`, return what it holds."""
+    out.mkdir(parents=True, exist_ok=True)
+    first = 1000 * seed
     metrics = {"errors": {}, "fooled": {}}
     print("estimate minus truth, in percentage points")
-    for name, values in errors(draws).items():
+    for name, values in errors(draws, first).items():
         value = metrics["errors"][name] = {
             "bias": 100 * float(np.mean(values)),
             "spread": 100 * float(np.std(values, ddof=1)),
             "worst": 100 * float(np.abs(values).max()),
         }
-        print(f"  {name:15} on average {value['bias']:+.1f}, standard deviation "
-              f"{value['spread']:.1f}, at worst {value['worst']:.1f}")
+        print(f"  {name:15} on average {value['bias']:+.1f}, "
+              f"standard deviation {value['spread']:.1f}, "
+              f"at worst {value['worst']:.1f}")
     print("labels are coin flips; 5 folds claim")
     for name, inside in (("chosen before", False), ("chosen inside", True)):
-        claims = [fooled(seed, inside) for seed in range(draws // 2)]
-        value = metrics["fooled"][name] = {
-            "mean": float(np.mean(claims)), "spread": float(np.std(claims, ddof=1))
+        claims = [fooled(first + one, inside) for one in range(draws // 2)]
+        mean, spread = np.mean(claims), np.std(claims, ddof=1)
+        metrics["fooled"][name] = {
+            "mean": float(mean), "spread": float(spread)
         }
-        print(f"  {name:15} {value['mean']:.3f} ± {value['spread']:.3f}")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        print(f"  {name:15} {mean:.3f} ± {spread:.3f}")
+    (out / "metrics.json").write_text(
+        json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
+    )
     return metrics
+# --8<-- [end:main]
 
 
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("cross_validation-results"))
-    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
-# --8<-- [end:main]
+    parser.add_argument(
+        "--out", type=Path, default=Path("cross_validation-results")
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    main(given.out, given.seed)
+# --8<-- [end:command_line]

@@ -17,20 +17,28 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 RATES = [10 ** (exponent / 2) for exponent in range(-8, 2)]  # 0.0001 to 3.2
+# --8<-- [end:setup]
 
 
+# --8<-- [start:data]
 def load_data() -> list[Tensor]:
-    """Return pixels (count, 64) and labels: 1,078 train, 359 choose, 360 test."""
+    """Return pixels, (count, 64), and labels: to train, choose and test.
+
+    1,078 digits train, 359 choose, 360 test.
+    """
     digits = load_digits()
     images = torch.tensor(digits.data, dtype=torch.float32) / 16
     labels = torch.tensor(digits.target)
     rows = np.arange(len(labels))
-    rest, test = train_test_split(rows, test_size=360, stratify=labels, random_state=0)
+    rest, test = train_test_split(
+        rows, test_size=360, stratify=labels, random_state=0
+    )
     train, check = train_test_split(
         rest, test_size=359, stratify=labels[rest], random_state=0
     )
-    return [part[rows] for rows in (train, check, test) for part in (images, labels)]
-# --8<-- [end:setup]
+    parts = (train, check, test)
+    return [part[rows] for rows in parts for part in (images, labels)]
+# --8<-- [end:data]
 
 
 # --8<-- [start:rules]
@@ -42,8 +50,11 @@ def sgd(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
     weight -= rate * gradient
 
 
-def momentum(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
-    """Keep nine tenths of the velocity, shaped like the weight: Polyak, 1964."""
+def momentum(
+    weight: Tensor, gradient: Tensor, memory: dict, rate: float
+) -> None:
+    """Keep nine tenths of the velocity, shaped like the weight: Polyak, 1964.
+    """
     memory["velocity"] = 0.9 * memory.get("velocity", 0) + gradient
     weight -= rate * memory["velocity"]
 
@@ -56,12 +67,14 @@ def adam(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
     step = memory["step"] = memory.get("step", 0) + 1
     memory["mean"] = 0.9 * memory.get("mean", 0) + 0.1 * gradient
     memory["square"] = 0.999 * memory.get("square", 0) + 0.001 * gradient**2
-    mean = memory["mean"] / (1 - 0.9**step)  # both averages began at 0: make up for it
+    mean = memory["mean"] / (1 - 0.9**step)  # both averages began at 0
     square = memory["square"] / (1 - 0.999**step)
     weight -= rate * mean / (square.sqrt() + 1e-8)
 
 
-def adamw(weight: Tensor, gradient: Tensor, memory: dict, rate: float) -> None:
+def adamw(
+    weight: Tensor, gradient: Tensor, memory: dict, rate: float
+) -> None:
     """Shrink the weight apart from the gradient: Loshchilov and Hutter, 2019.
 
     Both are of any shape, the same.
@@ -76,9 +89,10 @@ RULES = {"SGD": sgd, "momentum": momentum, "Adam": adam, "AdamW": adamw}
 
 # --8<-- [start:train]
 def train(
-    rule: Callable, rate: float, images: Tensor, labels: Tensor, seed: int, epochs: int
+    rule: Callable, rate: float, images: Tensor, labels: Tensor, seed: int,
+    epochs: int,
 ) -> nn.Module:
-    """Train a small network on (count, 64) in batches of 64, always as many epochs."""
+    """Train a small network on (count, 64) in batches of 64."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     memories = [{} for _ in model.parameters()]
@@ -99,60 +113,77 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 # --8<-- [end:train]
 
 
-# --8<-- [start:figure]
-def draw(scores: dict[str, list[float]], baseline: float, file: Path) -> None:
-    """Draw the validation accuracy of each rule against the learning rate."""
+# --8<-- [start:main]
+def compare(rule: Callable, seeds: range, epochs: int) -> dict:
+    """Choose the best rate on the validation part; test it on fresh seeds."""
+    images, labels, check, check_labels, test, test_labels = load_data()
+
+    def trained(rate: float, seed: int) -> nn.Module:
+        return train(rule, rate, images, labels, seed, epochs)
+
+    tried = range(seeds.start + 100, seeds.start + 103)  # not used again
+    scores = [
+        float(np.mean([
+            evaluate(trained(rate, seed), check, check_labels)
+            for seed in tried
+        ])) for rate in RATES
+    ]
+    best = RATES[int(np.argmax(scores))]
+    results = [
+        evaluate(trained(best, seed), test, test_labels) for seed in seeds
+    ]
+    return {
+        "rate": best, "mean": float(np.mean(results)),
+        "spread": float(np.std(results, ddof=1)), "validation": scores,
+        "good_rates": sum(score >= max(scores) - 0.01 for score in scores),
+    }
+
+
+def main(out: Path, seed: int = 0, epochs: int = 10, runs: int = 5) -> dict:
+    """Choose a rate for each rule, test it; write the results into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    seeds = range(1000 * seed, 1000 * seed + runs)
+    images, labels, check, check_labels, test, test_labels = load_data()
+    linear = LogisticRegression(max_iter=1000).fit(images, labels)
+    metrics = {"epochs": epochs, "linear": linear.score(test, test_labels)}
+    for name, rule in RULES.items():
+        found = metrics[name] = compare(rule, seeds, epochs)
+        print(f"{name:9} best rate {found['rate']:<7.2g} "
+              f"test {found['mean']:.3f} ± {found['spread']:.3f}; "
+              f"{found['good_rates']} of {len(RATES)} rates are as good")
+    print(f"linear    test {metrics['linear']:.3f}")
+    (out / "metrics.json").write_text(
+        json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
+    )
+    draw(metrics, linear.score(check, check_labels), out / "rates.svg")
+    return metrics
+# --8<-- [end:main]
+
+
+# --8<-- [start:figures]
+def draw(metrics: dict, baseline: float, file: Path) -> None:
+    """Draw each rule's validation accuracy against the learning rate."""
     figure, axes = plt.subplots(figsize=(6, 3.2))
     colors = ("#8e6cc0", "#e07b39", "#3d85c6", "#4f9d4f")
     styles = ("-", "-", "-", ":")
-    for (name, values), color, style in zip(scores.items(), colors, styles):
-        axes.plot(RATES, [100 * value for value in values], style, marker="o",
-                  markersize=4, color=color, label=name)
+    for name, color, style in zip(RULES, colors, styles):
+        values = [100 * score for score in metrics[name]["validation"]]
+        axes.plot(RATES, values, style, marker="o", markersize=4,
+                  color=color, label=name)
     axes.axhline(100 * baseline, color="gray", linewidth=1, linestyle="--")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, %")
+    axes.set(xscale="log", xlabel="learning rate")
+    axes.set_ylabel("validation accuracy, %")
     axes.legend(frameon=False)
     figure.savefig(file)
     plt.close(figure)
-# --8<-- [end:figure]
+# --8<-- [end:figures]
 
 
-# --8<-- [start:main]
-def main(out: Path, epochs: int = 10, seeds: int = 5) -> dict:
-    """Choose a rate for each rule, test it; write the results, return them."""
-    images, labels, check, check_labels, test, test_labels = load_data()
-    linear = LogisticRegression(max_iter=1000).fit(images, labels)
-    baseline = linear.score(check, check_labels)
-    metrics = {"epochs": epochs, "linear": linear.score(test, test_labels)}
-    scores = {}
-    for name, rule in RULES.items():
-        scores[name] = [  # of three seeds that are not used again
-            np.mean([
-                evaluate(
-                    train(rule, rate, images, labels, seed, epochs), check, check_labels
-                ) for seed in (100, 101, 102)
-            ]) for rate in RATES
-        ]
-        best = RATES[int(np.argmax(scores[name]))]
-        results = [
-            evaluate(train(rule, best, images, labels, seed, epochs), test, test_labels)
-            for seed in range(seeds)
-        ]
-        good = [score >= max(scores[name]) - 0.01 for score in scores[name]]
-        value = metrics[name] = {
-            "rate": best, "mean": float(np.mean(results)),
-            "spread": float(np.std(results, ddof=1)), "good_rates": int(sum(good)),
-        }
-        print(f"{name:9} best rate {best:<7.2g} test {value['mean']:.3f} ± "
-              f"{value['spread']:.3f}; {sum(good)} of {len(RATES)} rates are as good")
-    print(f"linear    test {metrics['linear']:.3f}")
-    out.mkdir(parents=True, exist_ok=True)
-    draw(scores, baseline, out / "rates.svg")
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
-
-
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("optimizers-results"))
-    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
-# --8<-- [end:main]
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    main(given.out, given.seed)
+# --8<-- [end:command_line]

@@ -20,30 +20,30 @@ RANGES = {"gamma": (1e-6, 1e1), "penalty": (1e-1, 1e4), "components": (4, 64)}
 
 
 def load_data(seed: int) -> list[np.ndarray]:
-    """Return 240 digits for training, 400 for choosing, the rest for the test.
+    """Return 240 digits to train, 400 to choose, the rest to test; labels.
 
-    Of each the principal components, (count, 64), found on the 240, and the labels.
+    Of each the principal components, (count, 64), found on the 240.
     """
     digits = load_digits()
     images, rest, labels, rest_labels = train_test_split(
         digits.data, digits.target, train_size=240,
         stratify=digits.target, random_state=seed,
     )
-    rotate = PCA().fit(images)  # turns the axes: the first hold most of the variance
+    rotate = PCA().fit(images)  # the first axes hold most of the variance
     images, rest = rotate.transform(images), rotate.transform(rest)
-    check, test = slice(400), slice(400, None)
     return [
-        images, labels, rest[check], rest_labels[check], rest[test], rest_labels[test]
+        images, labels, rest[:400], rest_labels[:400],
+        rest[400:], rest_labels[400:],
     ]
 # --8<-- [end:setup]
 
 
-# --8<-- [start:trials]
+# --8<-- [start:settings]
 Setting = dict[str, float]
 
 
 def place(share: dict[str, float]) -> Setting:
-    """Turn shares from 0 to 1 into settings, evenly on a logarithmic scale."""
+    """Turn shares from 0 to 1 into settings, evenly on a log scale."""
     return {
         name: float(low * (high / low) ** share[name])
         for name, (low, high) in RANGES.items()
@@ -53,49 +53,103 @@ def place(share: dict[str, float]) -> Setting:
 def grid(points: int) -> list[Setting]:
     """Return all combinations of `points` values each: points ** 3 trials."""
     shares = [(2 * point + 1) / (2 * points) for point in range(points)]
-    return [place(dict(zip(RANGES, chosen))) for chosen in product(shares, repeat=3)]
+    return [
+        place(dict(zip(RANGES, chosen)))
+        for chosen in product(shares, repeat=3)
+    ]
 
 
 def draw_at_random(trials: int, seed: int) -> list[Setting]:
     """Return settings of which each value is drawn on its own."""
     random = np.random.default_rng(seed)
-    return [place(dict(zip(RANGES, random.random(3)))) for _ in range(trials)]
+    return [
+        place(dict(zip(RANGES, random.random(3)))) for _ in range(trials)
+    ]
+# --8<-- [end:settings]
 
 
+# --8<-- [start:trials]
 def fit(setting: Setting, images: np.ndarray, labels: np.ndarray) -> Callable:
-    """Train a support vector machine on the first components of (count, 64).
+    """Train a machine on the first components of (count, 64).
 
     Return a function that gives its accuracy on other images and labels.
     """
     kept = round(setting["components"])
     machine = SVC(gamma=setting["gamma"], C=setting["penalty"])
     machine.fit(images[:, :kept], labels)
-    return lambda other, other_labels: machine.score(other[:, :kept], other_labels)
+    return lambda other, right: machine.score(other[:, :kept], right)
 
 
 def search(trials: list[Setting], seed: int) -> tuple[float, float]:
-    """Choose by the validation part; return its accuracy and that on the test part."""
+    """Choose by the validation part; return the accuracy there and in test."""
     images, labels, check, check_labels, test, test_labels = load_data(seed)
     accuracies = [fit(setting, images, labels) for setting in trials]
     scores = [accuracy(check, check_labels) for accuracy in accuracies]
     best = int(np.argmax(scores))
     return scores[best], accuracies[best](test, test_labels)
+
+
+def defaults(seed: int) -> float:
+    """Return the test accuracy of scikit-learn's settings, unsearched."""
+    images, labels, _, _, test, test_labels = load_data(seed)
+    return SVC().fit(images, labels).score(test, test_labels)
 # --8<-- [end:trials]
 
 
-# --8<-- [start:figure]
-def importance(seed: int, trials: int = 100) -> dict[str, list[tuple[float, float]]]:
-    """Return (value, validation accuracy) of random trials, setting by setting."""
+# --8<-- [start:main]
+def main(out: Path, seed: int = 0, splits: int = 10) -> dict:
+    """Compare both searches; write the results into `out`, return them."""
+    out.mkdir(parents=True, exist_ok=True)
+    seeds = range(1000 * seed, 1000 * seed + splits)
+    metrics = {}
+    for points in (2, 3):
+        trials = points ** 3
+        ways = {
+            "grid": lambda _: grid(points),
+            "random": lambda seed: draw_at_random(trials, seed),
+        }
+        for name, way in ways.items():
+            pairs = [search(way(one), one) for one in seeds]
+            chosen, true = np.array(pairs).T  # (splits,), (splits,)
+            value = metrics.setdefault(f"trials_{trials}", {})[name] = {
+                "validation": float(chosen.mean()), "mean": float(true.mean()),
+                "spread": float(true.std(ddof=1)), "worst": float(true.min()),
+            }
+            print(f"{trials} trials, {name:6}: "
+                  f"validation {value['validation']:.3f}, "
+                  f"test {value['mean']:.3f} ± {value['spread']:.3f}, "
+                  f"worst {value['worst']:.3f}")
+    plain = [defaults(one) for one in seeds]
+    metrics["defaults"] = {
+        "mean": float(np.mean(plain)), "spread": float(np.std(plain, ddof=1))
+    }
+    print(f"scikit-learn's defaults, no search: test {np.mean(plain):.3f}")
+    (out / "metrics.json").write_text(
+        json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
+    )
+    draw(importance(seeds.start), out / "settings.svg")
+    return metrics
+# --8<-- [end:main]
+
+
+# --8<-- [start:figures]
+Pairs = list[tuple[float, float]]
+
+
+def importance(seed: int, trials: int = 100) -> dict[str, Pairs]:
+    """Return each setting's values with the validation accuracy of trials."""
     images, labels, check, check_labels, *_ = load_data(seed)
-    settings = draw_at_random(trials, seed=1000)
-    scores = [fit(one, images, labels)(check, check_labels) for one in settings]
+    settings = draw_at_random(trials, seed + 1000)
+    scores = [
+        fit(one, images, labels)(check, check_labels) for one in settings
+    ]
     return {
         name: [(one[name], score) for one, score in zip(settings, scores)]
         for name in RANGES
     }
 
 
-def draw(found: dict, file: Path) -> None:
+def draw(found: dict[str, Pairs], file: Path) -> None:
     """Draw the accuracy of every trial against each of its settings."""
     figure, panels = plt.subplots(1, 3, figsize=(7.5, 2.6), sharey=True)
     for axes, (name, pairs) in zip(panels, found.items()):
@@ -105,45 +159,14 @@ def draw(found: dict, file: Path) -> None:
     panels[0].set_ylabel("validation accuracy, %")
     figure.savefig(file)
     plt.close(figure)
-# --8<-- [end:figure]
+# --8<-- [end:figures]
 
 
-# --8<-- [start:main]
-def main(out: Path, seeds: int = 10) -> dict:
-    """Compare both searches; write the results into `out` and return them."""
-    metrics = {}
-    for points in (2, 3):
-        trials = points ** 3
-        ways = {
-            "grid": lambda seed: grid(points),
-            "random": lambda seed: draw_at_random(trials, seed),
-        }
-        for name, way in ways.items():
-            pairs = [search(way(seed), seed) for seed in range(seeds)]
-            chosen, true = np.array(pairs).T  # (seeds), (seeds)
-            value = metrics.setdefault(f"trials_{trials}", {})[name] = {
-                "validation": float(chosen.mean()), "mean": float(true.mean()),
-                "spread": float(true.std(ddof=1)), "worst": float(true.min()),
-            }
-            print(f"{trials} trials, {name:6}: validation {value['validation']:.3f}, "
-                  f"test {value['mean']:.3f} ± {value['spread']:.3f}, "
-                  f"worst {value['worst']:.3f}")
-    defaults = []
-    for seed in range(seeds):
-        images, labels, _, _, test, test_labels = load_data(seed)
-        defaults.append(SVC().fit(images, labels).score(test, test_labels))
-    metrics["defaults"] = {
-        "mean": float(np.mean(defaults)), "spread": float(np.std(defaults, ddof=1))
-    }
-    print(f"scikit-learn's defaults, no search: test {np.mean(defaults):.3f}")
-    out.mkdir(parents=True, exist_ok=True)
-    draw(importance(seed=0), out / "settings.svg")
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
-
-
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("search-results"))
-    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
-# --8<-- [end:main]
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    main(given.out, given.seed)
+# --8<-- [end:command_line]

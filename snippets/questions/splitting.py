@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from numpy import ndarray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
@@ -16,8 +17,8 @@ from sklearn.neighbors import KNeighborsClassifier
 COPIES = 4
 
 
-def load_data(seed: int) -> list[np.ndarray]:
-    """Return 600 digits, (600, 8, 8), that we own, 1,197 of the world; labels."""
+def load_data(seed: int) -> list[ndarray]:
+    """Return 600 digits to work with, (600, 8, 8), 1,197 others; labels."""
     digits = load_digits()
     return train_test_split(
         digits.images, digits.target, train_size=600,
@@ -25,22 +26,22 @@ def load_data(seed: int) -> list[np.ndarray]:
     )
 
 
-def copy(images: np.ndarray, seed: int) -> np.ndarray:
-    """Return four noisy copies of each image: (count, 8, 8) -> (4 count, 8, 8)."""
+def copy(images: ndarray, seed: int) -> ndarray:
+    """Copy with noise, four times: (count, 8, 8) to (4 count, 8, 8)."""
     copies = np.repeat(images, COPIES, axis=0)
     return copies + np.random.default_rng(seed).normal(0, 1.5, copies.shape)
 # --8<-- [end:setup]
 
 
 # --8<-- [start:ways]
-def copies_first(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Copy (count, 8, 8), then split at random: copies land on both sides."""
+def copies_first(images: ndarray, labels: ndarray, seed: int) -> list[ndarray]:
+    """Copy (count, 8, 8), then split at random: copies on both sides."""
     images, labels = copy(images, seed), np.repeat(labels, COPIES)
     return train_test_split(images, labels, test_size=0.2, random_state=seed)
 
 
-def by_group(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Copy (count, 8, 8), then split: all copies of one digit stay on one side."""
+def by_group(images: ndarray, labels: ndarray, seed: int) -> list[ndarray]:
+    """Copy (count, 8, 8), then split: copies of a digit stay together."""
     groups = np.repeat(np.arange(len(images)), COPIES)
     images, labels = copy(images, seed), np.repeat(labels, COPIES)
     splitter = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
@@ -48,21 +49,25 @@ def by_group(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarr
     return [images[train], images[test], labels[train], labels[test]]
 
 
-def split_first(images: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Split (count, 8, 8), then copy the training part; the test part stays."""
+def split_first(images: ndarray, labels: ndarray, seed: int) -> list[ndarray]:
+    """Split (count, 8, 8), then copy the training part alone."""
     train, test, train_labels, test_labels = train_test_split(
         images, labels, test_size=0.2, stratify=labels, random_state=seed
     )
-    return [copy(train, seed), test, np.repeat(train_labels, COPIES), test_labels]
+    train_labels = np.repeat(train_labels, COPIES)
+    return [copy(train, seed), test, train_labels, test_labels]
 
 
-WAYS = {"copies first": copies_first, "by group": by_group, "split first": split_first}
+WAYS = {
+    "copies first": copies_first, "by group": by_group,
+    "split first": split_first,
+}
 # --8<-- [end:ways]
 
 
 # --8<-- [start:measure]
 def measure(way: Callable, seed: int) -> tuple[float, float]:
-    """Return the accuracy that the split claims, and that on the world's digits."""
+    """Return the accuracy that the split claims, and the true one."""
     images, world, labels, world_labels = load_data(seed)
     train, test, train_labels, test_labels = way(images, labels, seed)
     model = KNeighborsClassifier(1).fit(train.reshape(-1, 64), train_labels)
@@ -72,11 +77,11 @@ def measure(way: Callable, seed: int) -> tuple[float, float]:
     )
 
 
-def rarest(stratified: bool, splits: int) -> list[int]:
-    """Return how often the rarest digit occurs in each of many test parts of 60."""
+def rarest(stratified: bool, seeds: range) -> list[int]:
+    """Return how often the rarest digit occurs in test parts of 60."""
     labels = load_digits().target[:300]
     counts = []
-    for seed in range(splits):
+    for seed in seeds:
         _, test = train_test_split(
             labels, test_size=60, stratify=labels if stratified else None,
             random_state=seed,
@@ -86,11 +91,44 @@ def rarest(stratified: bool, splits: int) -> list[int]:
 # --8<-- [end:measure]
 
 
-# --8<-- [start:figure]
+# --8<-- [start:main]
+def main(out: Path, seed: int = 0, repeats: int = 10) -> dict:
+    """Measure all ways of splitting; write the results into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    first = 1000 * seed
+    metrics = {"rarest": {}}
+    for name, way in WAYS.items():
+        pairs = [measure(way, first + one) for one in range(repeats)]
+        metrics[name] = {
+            kind: {"mean": float(np.mean(values)),
+                   "spread": float(np.std(values, ddof=1))}
+            for kind, values in zip(("claimed", "true"), zip(*pairs))
+        }
+        parts = [
+            f"  {kind} {value['mean']:.3f} ± {value['spread']:.3f}"
+            for kind, value in metrics[name].items()
+        ]
+        print(f"{name:13}{''.join(parts)}")
+    for name, stratified in (("plain", False), ("stratified", True)):
+        counts = rarest(stratified, range(first, first + 200))
+        average = float(np.mean(counts))
+        metrics["rarest"][name] = {"lowest": min(counts), "mean": average}
+        print(f"rarest digit in a {name} test part of 60: {average:.1f} times "
+              f"on average, {min(counts)} at worst")
+    (out / "metrics.json").write_text(
+        json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
+    )
+    draw(metrics, out / "splitting.svg")
+    return metrics
+# --8<-- [end:main]
+
+
+# --8<-- [start:figures]
 def draw(metrics: dict, file: Path) -> None:
-    """Draw claimed and true accuracy of each way, with the standard deviation."""
+    """Draw claimed and true accuracy of each way, with the deviation."""
     figure, axes = plt.subplots(figsize=(6, 2.6))
-    for offset, kind, color in ((-0.2, "claimed", "#e07b39"), (0.2, "true", "#3d85c6")):
+    bars = ((-0.2, "claimed", "#e07b39"), (0.2, "true", "#3d85c6"))
+    for offset, kind, color in bars:
         means = [100 * metrics[name][kind]["mean"] for name in WAYS]
         spreads = [100 * metrics[name][kind]["spread"] for name in WAYS]
         places = np.arange(len(WAYS)) + offset
@@ -101,38 +139,14 @@ def draw(metrics: dict, file: Path) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     figure.savefig(file)
     plt.close(figure)
-# --8<-- [end:figure]
+# --8<-- [end:figures]
 
 
-# --8<-- [start:main]
-def main(out: Path, seeds: int = 10) -> dict:
-    """Measure all ways of splitting; write the results into `out` and return them."""
-    metrics = {}
-    for name, way in WAYS.items():
-        pairs = np.array([measure(way, seed) for seed in range(seeds)])  # (seeds, 2)
-        metrics[name] = {
-            kind: {"mean": float(values.mean()), "spread": float(values.std(ddof=1))}
-            for kind, values in zip(("claimed", "true"), pairs.T)
-        }
-        print(f"{name:13}" + "".join(
-            f"  {kind} {value['mean']:.3f} ± {value['spread']:.3f}"
-            for kind, value in metrics[name].items()
-        ))
-    metrics["rarest"] = {}
-    for name, stratified in (("plain", False), ("stratified", True)):
-        counts = rarest(stratified, splits=200)
-        average = float(np.mean(counts))
-        metrics["rarest"][name] = {"lowest": min(counts), "mean": average}
-        print(f"rarest digit in a {name} test part of 60: {average:.1f} times "
-              f"on average, {min(counts)} at worst")
-    out.mkdir(parents=True, exist_ok=True)
-    draw(metrics, out / "splitting.svg")
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
-
-
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("splitting-results"))
-    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
-# --8<-- [end:main]
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    main(given.out, given.seed)
+# --8<-- [end:command_line]

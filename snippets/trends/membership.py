@@ -1,5 +1,5 @@
 # --8<-- [start:setup]
-"""Membership inference: a model gives away who trained it, and what helps."""
+"""Membership inference: a model gives away who trained it."""
 
 import argparse
 import json
@@ -21,9 +21,10 @@ DELTA = 1e-5
 
 
 def load_data(seed: int) -> list[Tensor]:
-    """Return pixels, (count, 64), and labels of 898 members and 899 strangers.
+    """Return pixels, (count, 64), and labels of members and strangers.
 
-    Every tenth label of both is wrong: a model can know it only by heart.
+    There are 898 and 899. Every tenth label of both is wrong: a model can
+    know it only by heart.
     """
     digits = load_digits()
     split = train_test_split(
@@ -31,19 +32,19 @@ def load_data(seed: int) -> list[Tensor]:
         stratify=digits.target, random_state=seed,
     )
     images, strangers, labels, stranger_labels = map(torch.tensor, split)
-    labels[::10] = (labels[::10] + 1 + seed % 9) % 10
-    stranger_labels[::10] = (stranger_labels[::10] + 1 + seed % 9) % 10
+    for part in (labels, stranger_labels):
+        part[::10] = (part[::10] + 1 + seed % 9) % 10
     return [images.float(), labels, strangers.float(), stranger_labels]
-
-
-def network(seed: int) -> nn.Sequential:
-    """Return an untrained network for (batch, 64)."""
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
 # --8<-- [end:setup]
 
 
 # --8<-- [start:train]
+def network(seed: int) -> nn.Sequential:
+    """Return an untrained network for (batch, 64)."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
 def train(images: Tensor, labels: Tensor, seed: int, epochs: int) -> nn.Module:
     """Train on (count, 64) as usual, with no thought of privacy."""
     model = network(seed)
@@ -61,24 +62,32 @@ def train(images: Tensor, labels: Tensor, seed: int, epochs: int) -> nn.Module:
 def train_privately(
     images: Tensor, labels: Tensor, seed: int, steps: int, noise: float
 ) -> nn.Module:
-    """Train on (count, 64) by noisy sums of clipped gradients: Abadi et al., 2016.
+    """Train on (count, 64) by noisy sums of clipped gradients.
 
-    Each person's gradient is shortened to length 1; the sum gets Gaussian noise with
-    `noise` as its standard deviation. Every step uses all data.
+    Each person's gradient is shortened to length 1; the sum gets Gaussian
+    noise with `noise` as its standard deviation. Every step uses all data.
+    Martín Abadi et al., Deep learning with differential privacy, 2016.
     """
     model = network(seed)
-    weights = {name: weight.detach() for name, weight in model.named_parameters()}
-    velocity = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    weights = {
+        name: weight.detach() for name, weight in model.named_parameters()
+    }
+    velocity = {
+        name: torch.zeros_like(weight) for name, weight in weights.items()
+    }
 
     def loss(weights: dict, image: Tensor, label: Tensor) -> Tensor:
         logits = functional_call(model, weights, image[None])  # (1, 10)
         return F.cross_entropy(logits, label[None])
 
+    one_each = vmap(grad(loss), (None, 0, 0))
     for _ in range(steps):
-        gradients = vmap(grad(loss), (None, 0, 0))(weights, images, labels)
-        squares = sum(one.flatten(1).pow(2).sum(1) for one in gradients.values())
+        gradients = one_each(weights, images, labels)  # (count, ...) each
+        squares = sum(
+            one.flatten(1).pow(2).sum(1) for one in gradients.values()
+        )
         factor = (1 / squares.sqrt()).clamp(max=1)  # (count,)
-        for name, one in gradients.items():  # (count, rows, columns) or (count, rows)
+        for name, one in gradients.items():
             total = torch.tensordot(factor, one, dims=1)
             total += noise * torch.randn_like(total)
             velocity[name] = 0.9 * velocity[name] + total / len(images)
@@ -88,9 +97,11 @@ def train_privately(
 
 
 def epsilon(steps: int, noise: float) -> float:
-    """Return the epsilon that goes with DELTA: Bun and Steinke, 2016.
+    """Return the epsilon that goes with DELTA.
 
-    One step is rho-zero-concentrated private, rho = 1 / (2 noise ** 2); rhos add up.
+    One step is rho-zero-concentrated private, rho = 1 / (2 noise ** 2), and
+    rhos add up. Mark Bun and Thomas Steinke, Concentrated differential
+    privacy: Simplifications, extensions, and lower bounds, 2016.
     """
     rho = steps / (2 * noise**2)
     return rho + 2 * math.sqrt(rho * math.log(1 / DELTA))
@@ -105,69 +116,93 @@ def losses(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def attack(model: nn.Module, data: list[Tensor]) -> dict:
-    """Guess membership by the loss alone: Yeom et al., 2018. The smaller, the likelier.
+    """Guess membership by the loss alone: the smaller, the likelier.
 
-    Return the area under the curve (0.5 is guessing), the share of members found while
-    one stranger in a hundred is accused, and the accuracies on rightly labeled images.
-    `data` holds images, (count, 64), and labels, (count,), of members, of strangers.
+    Return the area under the curve (0.5 is guessing), the share of members
+    found while one stranger in a hundred is accused, and the accuracy on
+    rightly labeled strangers. `data` holds images, (count, 64), and labels,
+    (count,), of members and of strangers.
+    Samuel Yeom et al., Privacy risk in machine learning: Analyzing the
+    connection to overfitting, 2018.
     """
     images, labels, strangers, stranger_labels = data
-    score = -torch.cat([losses(model, images, labels),
-                        losses(model, strangers, stranger_labels)])
+    score = -torch.cat([
+        losses(model, images, labels),
+        losses(model, strangers, stranger_labels),
+    ])
     member = np.repeat([1, 0], [len(images), len(strangers)])
-    places = np.concatenate([np.arange(len(images)), np.arange(len(strangers))])
-    wrong = places % 10 == 0
+    places = [np.arange(len(images)), np.arange(len(strangers))]
+    wrong = np.concatenate(places) % 10 == 0
     accused, found, _ = roc_curve(member, score)
     right = torch.arange(len(strangers)) % 10 > 0
     guesses = model(strangers[right]).argmax(1)
+    correct = (guesses == stranger_labels[right]).float()
     return {
         "area": float(roc_auc_score(member, score)),
         "area_wrong_labels": float(roc_auc_score(member[wrong], score[wrong])),
         "found_at_1_percent": float(np.interp(0.01, accused, found)),
-        "accuracy": (guesses == stranger_labels[right]).float().mean().item(),
+        "accuracy": correct.mean().item(),
         "curve": (accused, found),
     }
 # --8<-- [end:attack]
 
 
 # --8<-- [start:main]
-def main(out: Path, seeds: int = 5, epochs: int = 150, steps: int = 60) -> dict:
-    """Attack three models for each seed; write the results into `out`, return them."""
+def main(
+    out: Path, seed: int = 0, runs: int = 5, epochs: int = 150, steps: int = 60
+) -> dict:
+    """Attack three models for each seed; write the results into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    first = 1000 * seed + 10  # settings were tried on the seeds below 10
     ways = {
-        "stopped early": lambda x, y, seed: train(x, y, seed, max(1, epochs // 15)),
-        "trained to the end": lambda x, y, seed: train(x, y, seed, epochs),
-        "private": lambda x, y, seed: train_privately(x, y, seed, steps, noise=10.0),
+        "stopped early": lambda *given: train(*given, max(1, epochs // 15)),
+        "trained to the end": lambda *given: train(*given, epochs),
+        "private": lambda *given: train_privately(*given, steps, noise=10.0),
     }
     metrics = {"epsilon": epsilon(steps, noise=10.0), "delta": DELTA}
-    print(f"private training: epsilon {metrics['epsilon']:.1f} at delta {DELTA}")
-    figure, axes = plt.subplots(figsize=(4.5, 3.6))
-    for (name, way), color in zip(ways.items(), ("#e07b39", "#c0392b", "#3d85c6")):
+    print(f"private: epsilon {metrics['epsilon']:.1f} at delta {DELTA}")
+    curves = {}
+    for name, way in ways.items():
         attacks = []
-        for seed in range(10, 10 + seeds):  # not those that settings were tried on
-            data = load_data(seed)
-            attacks.append(attack(way(*data[:2], seed), data))
-        axes.plot(*attacks[0].pop("curve"), color=color, label=name)
-        metrics[name] = {
-            key: {"mean": float(np.mean([one[key] for one in attacks])),
-                  "spread": float(np.std([one[key] for one in attacks], ddof=1))}
-            for key in attacks[0]
-        }
+        for one in range(first, first + runs):
+            data = load_data(one)
+            attacks.append(attack(way(*data[:2], one), data))
+        curves[name] = [found.pop("curve") for found in attacks][0]
         print(name)
-        for key, value in metrics[name].items():
-            label = key.replace("_", " ")
-            print(f"  {label:19} {value['mean']:.3f} ± {value['spread']:.3f}")
+        metrics[name] = {}
+        for key in attacks[0]:
+            values = [found[key] for found in attacks]
+            mean, spread = np.mean(values), np.std(values, ddof=1)
+            metrics[name][key] = {"mean": float(mean), "spread": float(spread)}
+            print(f"  {key.replace('_', ' '):19} {mean:.3f} ± {spread:.3f}")
+    (out / "metrics.json").write_text(
+        json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
+    )
+    draw(curves, out / "attack.svg")
+    return metrics
+# --8<-- [end:main]
+
+
+# --8<-- [start:figures]
+def draw(curves: dict, file: Path) -> None:
+    """Draw the members found against the strangers accused."""
+    figure, axes = plt.subplots(figsize=(4.5, 3.6))
+    colors = ("#e07b39", "#c0392b", "#3d85c6")
+    for (name, curve), color in zip(curves.items(), colors):
+        axes.plot(*curve, color=color, label=name)
     axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
     axes.set(xlabel="strangers accused", ylabel="members found")
     axes.legend(frameon=False)
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "attack.svg")
+    figure.savefig(file)
     plt.close(figure)
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
+# --8<-- [end:figures]
 
 
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("membership-results"))
-    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
-# --8<-- [end:main]
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    main(given.out, given.seed)
+# --8<-- [end:command_line]

@@ -1,7 +1,8 @@
 # --8<-- [start:setup]
-"""Quantization: what weights of few bits save in memory and cost in accuracy."""
+"""Quantization: what weights of few bits save in memory and cost."""
 
 import argparse
+import copy
 import json
 import sys
 from pathlib import Path
@@ -14,12 +15,13 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 BITS = (8, 6, 5, 4, 3, 2)
 
 
 def load_data(seed: int = 0) -> list[Tensor]:
-    """Return pixels, (count, 64), and labels: 1,257 digits to train, 540 to test."""
+    """Return pixels, (count, 64), and labels: 1,257 train, 540 test."""
     digits = load_digits()
     split = train_test_split(
         digits.data / 16, digits.target, test_size=0.3,
@@ -31,18 +33,22 @@ def load_data(seed: int = 0) -> list[Tensor]:
 
 
 # --8<-- [start:train]
-def train(images: Tensor, labels: Tensor, seed: int, epochs: int) -> nn.Sequential:
+def train(
+    images: Tensor, labels: Tensor, seed: int, epochs: int
+) -> nn.Sequential:
     """Train a network of 64, 128, 128 and 10 units on (count, 64)."""
     torch.manual_seed(seed)
     model = nn.Sequential(
         nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(),
         nn.Linear(128, 10),
     )
+    data = TensorDataset(images, labels)
+    loader = DataLoader(data, batch_size=64, shuffle=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
     for _ in range(epochs):
-        for chosen in torch.randperm(len(images)).split(64):
+        for x, y in loader:  # (64, 64), (64,)
             optimizer.zero_grad()
-            F.cross_entropy(model(images[chosen]), labels[chosen]).backward()
+            F.cross_entropy(model(x), y).backward()
             optimizer.step()
     return model
 
@@ -55,28 +61,32 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 # --8<-- [start:quantize]
-def quantize(weight: Tensor, bits: int, by_row: bool) -> tuple[Tensor, Tensor]:
-    """Return whole numbers, (rows, columns), and the scale that turns them back.
+def quantize(
+    weight: Tensor, bits: int, by_row: bool
+) -> tuple[Tensor, Tensor]:
+    """Return whole numbers, (rows, columns), and what turns them back.
 
-    The numbers lie from -m to m with m = 2 ** (bits - 1) - 1. One scale serves the
-    whole matrix, shape (1, 1), or one each row, shape (rows, 1).
+    The numbers lie from -m to m with m = 2 ** (bits - 1) - 1. One scale
+    serves the whole matrix, shape (1, 1), or one each row, shape (rows, 1).
     """
-    largest = weight.abs().amax(dim=1, keepdim=True) if by_row else weight.abs().max()
+    size = weight.abs()
+    largest = size.amax(dim=1, keepdim=True) if by_row else size.max()
     scale = (largest.reshape(-1, 1) / (2 ** (bits - 1) - 1)).clamp(min=1e-12)
     return (weight / scale).round().to(torch.int8), scale
 
 
 def pack(numbers: Tensor, bits: int) -> np.ndarray:
     """Write whole numbers, (rows, columns), into bytes without gaps."""
-    shifted = numbers.flatten().to(torch.int16) + 2 ** (bits - 1)  # none below 0
-    shifted = shifted.to(torch.uint8).numpy()
-    digits = np.unpackbits(shifted[:, None], axis=1)[:, 8 - bits:]  # (count, bits)
-    return np.packbits(digits)
+    shifted = numbers.flatten().to(torch.int16) + 2 ** (bits - 1)  # all >= 0
+    shifted = shifted.to(torch.uint8).numpy()  # (count,)
+    digits = np.unpackbits(shifted[:, None], axis=1)[:, 8 - bits:]
+    return np.packbits(digits)  # of (count, bits)
 
 
 def unpack(stored: np.ndarray, bits: int, shape: torch.Size) -> Tensor:
-    """Return the whole numbers, (rows, columns) by `shape`, that `pack` wrote."""
-    digits = np.unpackbits(stored, count=shape.numel() * bits).reshape(-1, bits)
+    """Return the whole numbers, (rows, columns), that `pack` wrote."""
+    digits = np.unpackbits(stored, count=shape.numel() * bits)
+    digits = digits.reshape(-1, bits)  # (count, bits)
     padded = np.pad(digits, ((0, 0), (8 - bits, 0)))  # (count, 8)
     numbers = torch.from_numpy(np.packbits(padded, axis=1)).to(torch.int16)
     return (numbers - 2 ** (bits - 1)).reshape(shape)
@@ -87,37 +97,73 @@ def unpack(stored: np.ndarray, bits: int, shape: torch.Size) -> Tensor:
 def compress(
     model: nn.Sequential, bits: int, by_row: bool
 ) -> tuple[nn.Sequential, int]:
-    """Return a copy that runs on the restored weights, and the bytes they took.
+    """Return a copy that runs on restored weights, and the bytes they took.
 
     Biases stay as they are, with 4 bytes each, like the scales.
     """
-    copy = nn.Sequential(*[
-        nn.Linear(layer.in_features, layer.out_features)
-        if isinstance(layer, nn.Linear) else nn.ReLU() for layer in model
-    ])
-    copy.load_state_dict(model.state_dict())
+    small = copy.deepcopy(model)
     size = 0
-    for layer in copy:
+    for layer in small:
         if isinstance(layer, nn.Linear):
             numbers, scale = quantize(layer.weight.detach(), bits, by_row)
             stored = pack(numbers, bits)
             layer.weight.data = unpack(stored, bits, numbers.shape) * scale
             size += stored.nbytes + 4 * (scale.numel() + layer.bias.numel())
-    return copy, size
+    return small, size
 # --8<-- [end:compress]
 
 
-# --8<-- [start:figure]
+# --8<-- [start:main]
+def main(out: Path, seed: int = 0, runs: int = 5, epochs: int = 30) -> dict:
+    """Train, then quantize in all ways; write the results into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    seeds = range(1000 * seed, 1000 * seed + runs)
+    images, labels, test, test_labels = load_data()
+    linear = LogisticRegression(max_iter=1000).fit(images, labels)
+    models = [train(images, labels, one, epochs) for one in seeds]
+    full = [evaluate(model, test, test_labels) for model in models]
+    held = 4 * sum(weight.numel() for weight in models[0].parameters())
+    metrics = {
+        "linear": linear.score(test, test_labels),
+        "full": {
+            "bytes": held, "mean": float(np.mean(full)),
+            "spread": float(np.std(full, ddof=1)),
+        },
+    }
+    print(f"linear model, 32 bits: {metrics['linear']:.3f}")
+    print(f"network, 32 bits: {held:,} bytes, {np.mean(full):.3f}")
+    ways = (("one scale a matrix", False), ("one scale a row", True))
+    for name, by_row in ways:
+        metrics[name] = {}
+        for bits in BITS:
+            small = [compress(model, bits, by_row) for model in models]
+            held = small[0][1]
+            scores = [evaluate(model, test, test_labels) for model, _ in small]
+            mean, spread = np.mean(scores), np.std(scores, ddof=1)
+            metrics[name][f"bits_{bits}"] = {
+                "bytes": held, "mean": float(mean), "spread": float(spread)
+            }
+            print(f"{name}, {bits} bits: {held:6,} bytes, "
+                  f"{mean:.3f} ± {spread:.3f}")
+    (out / "metrics.json").write_text(
+        json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
+    )
+    draw(metrics, out / "quantization.svg")
+    return metrics
+# --8<-- [end:main]
+
+
+# --8<-- [start:figures]
 def draw(metrics: dict, file: Path) -> None:
     """Draw the accuracy against the bits of a weight."""
     figure, axes = plt.subplots(figsize=(6, 3))
     colors = {"one scale a matrix": "#e07b39", "one scale a row": "#3d85c6"}
     for name, color in colors.items():
         values = [metrics[name][f"bits_{bits}"] for bits in BITS]
-        means = [100 * value["mean"] for value in values]
-        spreads = [100 * value["spread"] for value in values]
         axes.errorbar(
-            BITS, means, spreads, color=color, marker="o", capsize=3, label=name
+            BITS, [100 * value["mean"] for value in values],
+            [100 * value["spread"] for value in values],
+            color=color, marker="o", capsize=3, label=name,
         )
     full = 100 * metrics["full"]["mean"]
     axes.axhline(full, color="gray", linewidth=1, linestyle="--")
@@ -125,44 +171,16 @@ def draw(metrics: dict, file: Path) -> None:
     axes.legend(frameon=False, loc="lower right")
     figure.savefig(file)
     plt.close(figure)
-# --8<-- [end:figure]
+# --8<-- [end:figures]
 
 
-# --8<-- [start:main]
-def main(out: Path, seeds: int = 5, epochs: int = 30) -> dict:
-    """Train, then quantize in all ways; write the results into `out`, return them."""
-    images, labels, test, test_labels = load_data()
-    linear = LogisticRegression(max_iter=1000).fit(images, labels)
-    models = [train(images, labels, seed, epochs) for seed in range(seeds)]
-    full = [evaluate(model, test, test_labels) for model in models]
-    metrics = {
-        "linear": linear.score(test, test_labels),
-        "full": {
-            "bytes": 4 * sum(weight.numel() for weight in models[0].parameters()),
-            "mean": float(np.mean(full)), "spread": float(np.std(full, ddof=1)),
-        },
-    }
-    print(f"linear model, 32 bits: {metrics['linear']:.3f}")
-    print(f"network, 32 bits: {metrics['full']['bytes']:,} bytes, {np.mean(full):.3f}")
-    for name, by_row in (("one scale a matrix", False), ("one scale a row", True)):
-        metrics[name] = {}
-        for bits in BITS:
-            small = [compress(model, bits, by_row) for model in models]
-            scores = [evaluate(model, test, test_labels) for model, _ in small]
-            metrics[name][f"bits_{bits}"] = {
-                "bytes": small[0][1], "mean": float(np.mean(scores)),
-                "spread": float(np.std(scores, ddof=1)),
-            }
-            print(f"{name}, {bits} bits: {small[0][1]:6,} bytes, "
-                  f"{np.mean(scores):.3f} ± {np.std(scores, ddof=1):.3f}")
-    out.mkdir(parents=True, exist_ok=True)
-    draw(metrics, out / "quantization.svg")
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
-
-
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("quantization-results"))
-    main(parser.parse_args([] if "ipykernel" in sys.modules else None).out)
-# --8<-- [end:main]
+    parser.add_argument(
+        "--out", type=Path, default=Path("quantization-results")
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    main(given.out, given.seed)
+# --8<-- [end:command_line]

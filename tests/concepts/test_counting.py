@@ -1,7 +1,6 @@
-"""What the program counts agrees with counting by hand, and with published totals."""
+"""What the program counts agrees with counting by hand."""
 
 import json
-import math
 
 import pytest
 import torch
@@ -11,15 +10,14 @@ from model_checks import check_model, tokens
 counting = load_snippet("concepts/counting")
 
 
-@pytest.mark.parametrize(("make", "x", "y", "classes", "causal"), [
-    (counting.ConvNet, torch.randn(8, 3, 32, 32), torch.arange(8), 10, False),
-    (counting.LSTMClassifier, tokens(8, 6, 100), torch.arange(8), 10, False),
-    (lambda: counting.LanguageModel(50, 8, 32, 2, 2), tokens(8, 8, 50), tokens(8, 8, 50, seed=1), 50, True),
+@pytest.mark.parametrize(("make", "x", "y", "classes"), [
+    (counting.ConvNet, torch.randn(8, 3, 32, 32), torch.arange(8), 10),
+    (counting.LSTMClassifier, tokens(8, 6, 100), torch.arange(8), 10),
     # without a causal mask, as the page says
-    (counting.Translator, tokens(8, 10, 200).view(8, 2, 5), tokens(8, 5, 200, seed=1), 200, False),
-], ids=["ConvNet", "LSTMClassifier", "LanguageModel", "Translator"])
-def test_models_pass_what_every_model_must(make, x, y, classes, causal):
-    check_model(make, x, y, classes, causal=causal)
+    (counting.Translator, tokens(8, 10, 200).view(8, 2, 5), tokens(8, 5, 200, seed=1), 200),
+], ids=["ConvNet", "LSTMClassifier", "Translator"])
+def test_models_pass_what_every_model_must(make, x, y, classes):
+    check_model(make, x, y, classes)
 
 
 def test_multiply_adds_of_the_cnn_are_those_of_its_layers():
@@ -35,22 +33,6 @@ def test_multiply_adds_of_the_lstm_are_those_of_its_gates(time):
     with torch.device("meta"):
         forward, _ = counting.multiply_adds(counting.LSTMClassifier(), torch.zeros(1, time).long())
     assert forward == time * 4 * 256 * (100 + 256 + 256 + 256) + 256 * 10
-
-
-def test_multiply_adds_of_attention_grow_with_the_square_of_the_length():
-    def forward(time):
-        with torch.device("meta"):
-            model = counting.LanguageModel(50, 64, 32, 3, 4)
-            return counting.multiply_adds(model, torch.zeros(1, time).long())[0]
-
-    for time in (4, 64):
-        assert forward(time) == 3 * (12 * 32**2 * time + 2 * time**2 * 32) + time * 32 * 50
-
-
-def test_gpt2_has_as_many_parameters_as_published():
-    with torch.device("meta"):
-        model = counting.LanguageModel(50257, 1024, 1600, 48, 25)
-    assert counting.parameters(model) == 1_557_611_200
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -81,22 +63,9 @@ def test_translator_reads_both_sides():
         assert changed[0] > 1e-3 and changed[1:].max() < 1e-5
 
 
-def test_rules_reproduce_what_the_papers_state():
-    gpt3, llama3 = (counting.rules(counting.PUBLISHED[name]) for name in ("GPT-3", "Llama 3"))
-    assert math.isclose(gpt3["training"], 3.14e23, rel_tol=0.01)  # table D.1 of Brown et al.
-    assert math.isclose(llama3["training"], 3.8e25, rel_tol=0.01)  # Grattafiori et al.
-    assert "training" not in counting.rules(counting.PUBLISHED["GPT-2"])
-    for model in counting.PUBLISHED.values():
-        assert 0.85 < counting.rules(model)["share"] < 1.1
-
-
-def test_main_writes_its_results(tmp_path, monkeypatch):
-    monkeypatch.setattr(counting, "WIDTHS", (64, 128))
-    monkeypatch.setattr(counting, "CONTEXTS", (128, 1024))
+def test_main_writes_its_results(tmp_path):
     metrics = counting.main(tmp_path)
-    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
-    assert {path.name for path in tmp_path.glob("*.svg")} == {"scale.svg", "rule.svg"}
-    for found in metrics["lessons"].values():
+    assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8")) == metrics
+    for found in metrics.values():
         assert found["memory_per_parameter"] == pytest.approx(16, rel=0.001)
         assert found["mixed_per_parameter"] == pytest.approx(16, rel=0.001)
-    assert metrics["misses"]["1024"]["64"] > metrics["misses"]["128"]["64"]

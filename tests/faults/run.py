@@ -3,10 +3,11 @@
     python tests/faults/run.py                  all of them
     python tests/faults/run.py NAME ...         those whose name begins so, such as models/ or page-
 
-A fault is a patch beside this file. Its first line says what a reader would suffer. It is made by
-changing the sources, `git diff > tests/faults/NAME.patch`, writing that line, and `git checkout .`.
-The check that finds it is written below that line, and tried before all others the next time; all
-of these checks are also run where nothing is planted, and must pass there.
+A fault stands in the file of its chapter beside this one, by its name: what a reader would suffer, the
+file, the text that stands there once, and what stands there instead; several such `edits` where one is not
+enough; `hashes: renewed` where somebody hid the change of a result. The check that finds it is written
+below, and tried before all others the next time; all of these checks are also run where nothing is planted,
+and must pass there.
 """
 
 import argparse
@@ -18,13 +19,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
+from typing import NamedTuple
 
 import pytest
+import yaml
 from playwright.sync_api import expect
 from tqdm import tqdm
 
@@ -33,8 +37,7 @@ FAULTS = Path(__file__).resolve().parent
 ROOT = FAULTS.parent.parent
 
 COPIES = 2  # one for each core
-CHANGED = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
-FOUND = re.compile(r"\A.*\ncaught by: (.*)\n")
+WRITING = threading.Lock()
 
 # What the tests import of others takes longer than most tests: done once, for the processes of all faults.
 IMPORTS = [
@@ -46,7 +49,7 @@ IMPORTS = [
 # Where a change is looked for first: a pattern of the changed files, and the tests; snippets have those of their name.
 FIRST = (
     (r"docs/assets/live/", ["tests/test_live.py"]),
-    (r"tooling/(hooks|theme|katex|live)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
+    (r"tooling/(hooks|theme|katex|live|search|notebook_pages)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
     (r"tooling/(packages|weekly)|requirements|package|\.github/", ["tests/test_weekly.py"]),
     (r"tooling/data", ["tests/test_data.py"]),
     (r"tooling/", ["tests/test_tooling.py"]),
@@ -54,25 +57,80 @@ FIRST = (
 )
 
 
-def first(patch: str) -> list[str]:
-    """Return what the tests of a patch begin with: files of tests, or lessons such as `models/cnn`."""
-    changed = CHANGED.findall(patch)
+class Fault(NamedTuple):
+    """A fault of the catalogue."""
+
+    name: str  # with its chapter, such as models/cnn-labels-shuffled
+    suffers: str  # what a reader would suffer
+    edits: list[dict[str, str]]  # of each the file, the text and what stands there instead
+    hidden: bool  # somebody renewed the hashes of the changed results
+    found_by: str | None
+
+    @property
+    def files(self) -> list[str]:
+        """The files that it changes."""
+        return [edit["file"] for edit in self.edits]
+
+
+def catalogue(folder: Path = FAULTS) -> list[Fault]:
+    """Return all faults, in order of their names."""
+    faults = []
+    for path in folder.glob("*.yml"):
+        for name, told in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+            edits = told.get("edits") or [{key: told.get(key) for key in ("file", "text", "instead")}]
+            faults.append(Fault(f"{path.stem}/{name}", told.get("suffers", ""), edits, told.get("hashes") == "renewed", told.get("found by")))
+    return sorted(faults)
+
+
+def changed(fault: Fault, root: Path) -> dict[Path, str]:
+    """Return the files below `root` that a fault changes, each as it would be. Raises ValueError if the fault does not apply."""
+    where = f"tests/faults/{fault.name.partition('/')[0]}.yml, {fault.name.partition('/')[2]}"
+    before, places = {}, {}
+    for edit in fault.edits:
+        path = root / edit["file"]
+        if not path.is_file():
+            raise ValueError(f"{where}: {edit['file']} does not exist; name the file that has this text now, or plant another fault of its kind")
+        text = before.setdefault(path, path.read_text(encoding="utf-8"))
+        if (times := text.count(edit["text"])) != 1:
+            raise ValueError(f"{where}: `{edit['text']}` stands {times} times in {edit['file']}; write a text that stands there once")
+        places.setdefault(path, []).append((text.index(edit["text"]), edit))
+    after = {}
+    for path, text in before.items():
+        for place, edit in sorted(places[path], key=lambda one: -one[0]):
+            text = text[:place] + edit["instead"] + text[place + len(edit["text"]) :]
+        after[path] = text
+    return after
+
+
+def note(fault: Fault, found: str) -> None:
+    """Write below a fault which check finds it."""
+    chapter, _, name = fault.name.partition("/")
+    path = FAULTS / f"{chapter}.yml"
+    line = yaml.safe_dump({"found by": found}, allow_unicode=True, width=10**6)
+    with WRITING:
+        text = path.read_text(encoding="utf-8")
+        pattern = rf"(^{re.escape(name)}:\n(?:  .*\n|\n(?=  ))*?)(?:  found by: .*\n|(?=^\S|\Z|\n^\S))"
+        path.write_text(re.sub(pattern, lambda match: f"{match[1]}  {line}", text, count=1, flags=re.MULTILINE), encoding="utf-8")
+
+
+def first(fault: Fault) -> list[str]:
+    """Return what the tests of a fault begin with: files of tests, or lessons such as `models/cnn`."""
     for pattern, tests in FIRST:
-        if re.search(pattern, " ".join(changed)):
+        if re.search(pattern, " ".join(fault.files)):
             return tests
-    return [file.removeprefix("snippets/").removesuffix(".py") for file in changed]
+    return [file.removeprefix("snippets/").removesuffix(".py") for file in fault.files]
 
 
-def served(patch: str, built: Path) -> list[str]:
-    """Return the option that spares a build of the site where a patch changes nothing but files that are in it as they are."""
-    return [f"--built={built}"] if all(file.startswith("docs/assets/") for file in CHANGED.findall(patch)) else []
+def served(fault: Fault, built: Path) -> list[str]:
+    """Return the option that spares a build of the site where a fault changes nothing but files that are in it as they are."""
+    return [f"--built={built}"] if all(file.startswith("docs/assets/") for file in fault.files) else []
 
 
 def copy(folder: Path) -> None:
     """Copy what git knows of the repository, with the packages and the caches that a build fills anyhow."""
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     for file in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / file).is_file() and not file.endswith((".patch", "test_faults.py")):  # no other fault applies to a faulty copy
+        if (ROOT / file).is_file() and not file.endswith("test_faults.py"):  # no other fault applies to a faulty copy
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / file, folder / file)
     (folder / "node_modules").symlink_to(ROOT / "node_modules", target_is_directory=True)
@@ -131,46 +189,56 @@ def check(folder: Path, arguments: list[str], printed: Path) -> tuple[int | None
         process.join()
 
 
-def plant(fault: Path, folder: Path, built: Path) -> tuple[str | None, str]:
+def plant(fault: Fault, folder: Path, built: Path) -> tuple[str | None, str]:
     """Return the check that finds a fault, None if no check does, and what the tests printed.
 
     `built` holds the site as it is. Raises SystemExit if the fault does not apply.
     """
-    patch = fault.read_text(encoding="utf-8")
     git(folder, "reset", "--quiet", "--hard")
     git(folder, "clean", "--quiet", "-d", "--force")
     try:
-        git(folder, "apply", "--whitespace=nowarn", fault)
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"{fault.relative_to(ROOT)} does not apply: {error.stderr.strip()}\nMake it again from today's sources, or remove it.")
-    if "docs/results/" not in patch:
+        for path, text in changed(fault, folder).items():
+            path.write_text(text, encoding="utf-8")
+    except ValueError as error:
+        sys.exit(str(error))
+    if fault.hidden:
+        renew_hashes(fault, folder)
+    if not any(file.startswith("docs/results/") for file in fault.files):
         renew(folder)
     printed, found = folder / ".git" / "printed", None
-    known = FOUND.match(patch)
-    if known:
-        _, found = check(folder, [known[1], *served(patch, built)], printed)
+    if fault.found_by:
+        _, found = check(folder, [fault.found_by, *served(fault, built)], printed)
     if found is None:
-        status, found = check(folder, [f"--first={name}" for name in first(patch)], printed)
+        status, found = check(folder, [f"--first={name}" for name in first(fault)], printed)
         said = printed.read_text(encoding="utf-8", errors="replace")
         if status in (pytest.ExitCode.OK, None):
             return None, said
         if found is None:
             return "the tests do not start", said
-    summary, _, rest = patch.partition("\n")
-    fault.write_text(f"{summary}\ncaught by: {found}\n{rest.partition(chr(10))[2] if known else rest}", encoding="utf-8")
+    if found != fault.found_by:
+        note(fault, found)
     return found, ""
 
 
-def control(faults: list[Path], folder: Path, built: Path) -> None:
+def control(faults: list[Fault], folder: Path, built: Path) -> None:
     """Run all the known checks where nothing is planted. Raises SystemExit, naming the check, if one of them fails."""
     checks: dict[tuple[str, ...], list[str]] = {}
-    for patch in (fault.read_text(encoding="utf-8") for fault in faults):
-        if known := FOUND.match(patch):
-            checks.setdefault(tuple(served(patch, built)), []).append(known[1])
+    for fault in faults:
+        if fault.found_by:
+            checks.setdefault(tuple(served(fault, built)), []).append(fault.found_by)
     for options, names in checks.items():
         status, found = check(folder, [*dict.fromkeys(names), *options], folder / ".git" / "printed")
         if status != pytest.ExitCode.OK:
             sys.exit(f"{found or 'a check'} fails without any fault: what it finds proves nothing. Mend it first.")
+
+
+def renew_hashes(fault: Fault, folder: Path) -> None:
+    """Let the changed results pass for those that their run left."""
+    from tooling.lessons import file_hashes
+
+    for place in {(folder / file).parent for file in fault.files}:
+        record = json.loads((place / "run.json").read_text(encoding="utf-8"))
+        (place / "run.json").write_text(json.dumps(record | {"files": file_hashes(place)}, indent=2) + "\n", encoding="utf-8")
 
 
 def renew(folder: Path) -> None:
@@ -183,7 +251,7 @@ def renew(folder: Path) -> None:
     for name in snippet_names():
         if not (folder / "snippets" / f"{name}.py").is_file():
             continue
-        current = fingerprints(name, folder / "snippets")
+        current = fingerprints(name, folder)
         for record in (folder / "docs" / "results" / name).rglob("run.json"):
             known = json.loads(record.read_text(encoding="utf-8"))
             if record.parent != folder / "docs" / "results" / name and known["data"] == "as shipped":
@@ -197,9 +265,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="as a fault's name begins; without any, all")
     parser.add_argument("--verbose", action="store_true", help="print the tests' output for each fault that was not caught")
     options = parser.parse_args()
-    faults = [path for path in sorted(FAULTS.rglob("*.patch")) if not options.names or path.relative_to(FAULTS).as_posix().startswith(tuple(options.names))]
+    faults = [fault for fault in catalogue() if not options.names or fault.name.startswith(tuple(options.names))]
     if not faults:
-        parser.error(f"no fault has a name that begins with {' or '.join(options.names)}; they are the patches below tests/faults")
+        parser.error(f"no fault has a name that begins with {' or '.join(options.names)}; they stand in tests/faults/*.yml")
     sys.path.insert(0, str(ROOT))
     from tooling import packages
 
@@ -224,18 +292,16 @@ def main() -> int:
             finally:
                 free.put(folder)
 
-        def seek(fault: Path) -> None:
+        def seek(fault: Fault) -> None:
             folder, started = free.get(), time.monotonic()
             try:
                 found, printed = plant(fault, folder, built)
             finally:
                 free.put(folder)
-            name = fault.relative_to(FAULTS).with_suffix("").as_posix()
-            summary = fault.read_text(encoding="utf-8").partition("\n")[0]
-            tqdm.write(f"{name}: {summary}\n    {time.monotonic() - started:5.1f} s  {found or 'NOT CAUGHT'}", file=sys.stdout)
+            tqdm.write(f"{fault.name}: {fault.suffers}\n    {time.monotonic() - started:5.1f} s  {found or 'NOT CAUGHT'}", file=sys.stdout)
             sys.stdout.flush()
             if found is None:
-                missed.append(name)
+                missed.append(fault.name)
                 if options.verbose:
                     tqdm.write(printed[-4000:], file=sys.stdout)
 

@@ -67,7 +67,7 @@ def test_wrong_labels_hurt_one_neighbor_most():
 
 
 def test_main(tmp_path):
-    metrics = cleaning.main(tmp_path, seeds=2)
+    metrics = cleaning.main(tmp_path, splits=2)
     assert (tmp_path / "wrong_labels.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["damaged_table"]["commonest_value"] == -999
     assert metrics["missing"]["left alone"]["mean"] < metrics["missing"]["undamaged"]["mean"]

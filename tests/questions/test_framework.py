@@ -60,6 +60,6 @@ def test_columns_are_scaled_by_the_training_part(tmp_path, monkeypatch):
 
 def test_main(tmp_path, monkeypatch):
     monkeypatch.setattr(framework, "DATA", {"wines (13 columns)": framework.load_wine})
-    metrics = framework.main(tmp_path, seeds=2)
+    metrics = framework.main(tmp_path, splits=2)
     assert (tmp_path / "metrics.json").is_file()
     assert metrics["wines (13 columns)"]["linear"]["mean"] > metrics["wines (13 columns)"]["majority"]["mean"]

@@ -62,6 +62,6 @@ def test_statistics_of_a_delivery_destroy_what_is_sought():
 
 
 def test_main(tmp_path):
-    metrics = normalizing.main(tmp_path, seeds=2)
+    metrics = normalizing.main(tmp_path, splits=2)
     assert (tmp_path / "metrics.json").is_file()
     assert metrics["condition"]["as measured"] > 1000 * metrics["condition"]["standardized"]

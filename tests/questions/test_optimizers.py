@@ -67,6 +67,6 @@ def test_training_learns(name, rate):
 
 def test_main(tmp_path, monkeypatch):
     monkeypatch.setattr(optimizers, "RATES", [0.003, 0.1])
-    metrics = optimizers.main(tmp_path, epochs=1, seeds=2)
+    metrics = optimizers.main(tmp_path, epochs=1, runs=2)
     assert (tmp_path / "rates.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["SGD"]["rate"] == 0.1 and metrics["Adam"]["mean"] > 0.3

@@ -78,6 +78,6 @@ def test_parts_do_not_overlap():
 
 def test_main(tmp_path, monkeypatch):
     monkeypatch.setattr(schedules, "PEAKS", (0.05,))
-    metrics = schedules.main(tmp_path, epochs=1, seeds=2)
+    metrics = schedules.main(tmp_path, epochs=1, runs=2)
     assert (tmp_path / "schedules.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["cosine"]["mean"] > 0.7 and metrics["cosine"]["loss"] > 0

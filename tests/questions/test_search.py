@@ -61,6 +61,6 @@ def test_gamma_decides():
 
 def test_main(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "importance", lambda seed: {name: [(1.0, 0.5)] for name in search.RANGES})
-    metrics = search.main(tmp_path, seeds=2)
+    metrics = search.main(tmp_path, splits=2)
     assert (tmp_path / "settings.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["trials_27"]["random"]["mean"] > 0.8

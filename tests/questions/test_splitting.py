@@ -52,11 +52,11 @@ def test_only_the_leaking_split_claims_too_much():
 
 
 def test_stratified_split_misses_no_class():
-    assert min(splitting.rarest(True, 20)) >= 5
-    assert min(splitting.rarest(False, 50)) < 3
+    assert min(splitting.rarest(True, range(20))) >= 5
+    assert min(splitting.rarest(False, range(50))) < 3
 
 
 def test_main(tmp_path):
-    metrics = splitting.main(tmp_path, seeds=2)
+    metrics = splitting.main(tmp_path, repeats=2)
     assert (tmp_path / "splitting.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["copies first"]["claimed"]["mean"] > metrics["copies first"]["true"]["mean"]

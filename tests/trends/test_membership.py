@@ -75,7 +75,7 @@ def test_attack_finds_who_was_learned_by_heart():
 
 
 def test_main(tmp_path):
-    metrics = membership.main(tmp_path, seeds=2, epochs=15, steps=3)
+    metrics = membership.main(tmp_path, runs=2, epochs=15, steps=3)
     assert (tmp_path / "attack.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["epsilon"] > 0
     assert metrics["trained to the end"]["accuracy"]["mean"] > 0.8

@@ -1,5 +1,7 @@
 """Quantization: rounding, packing, and what it costs."""
 
+import math
+
 import pytest
 import torch
 from conftest import load_snippet
@@ -26,7 +28,7 @@ def test_packing_loses_nothing_and_wastes_nothing(bits, shape):
     largest = 2 ** (bits - 1) - 1
     numbers = torch.randint(-largest, largest + 1, shape, dtype=torch.int8)
     stored = quantization.pack(numbers, bits)
-    assert stored.nbytes == -(-numbers.numel() * bits // 8)
+    assert stored.nbytes == math.ceil(numbers.numel() * bits / 8)
     assert torch.equal(quantization.unpack(stored, bits, numbers.shape), numbers.to(torch.int16))
 
 
@@ -62,6 +64,6 @@ def test_compressing_leaves_the_model_alone():
 
 
 def test_main(tmp_path):
-    metrics = quantization.main(tmp_path, seeds=2, epochs=2)
+    metrics = quantization.main(tmp_path, runs=2, epochs=2)
     assert (tmp_path / "quantization.svg").is_file() and (tmp_path / "metrics.json").is_file()
     assert metrics["one scale a row"]["bits_4"]["bytes"] < metrics["full"]["bytes"] / 6
