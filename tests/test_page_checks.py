@@ -285,7 +285,7 @@ def test_right_typography(right):
 
 def test_links():
     assert checks.targets("a\n[b](c.md#d) `[e](f)`\n```\n[g](h)\n```\n![i](j.svg \"k\") <https://l.org>") == [(2, "c.md#d"), (6, "j.svg"), (6, "https://l.org")]
-    for address in ("index.md", "models/cnn.md#training", "#live", "../results/models/cnn/loss.svg", "https://example.org/a?b=c#d"):
+    for address in ("index.md", "models/cnn.md#training", "#what-runs", "../results/models/cnn/loss.svg", "https://example.org/a?b=c#d"):
         assert checks.wrong_link(address, "en", "index") is None, address
     for address in ("no.md", "models/cnn.md#no", "#no", "../results/no.svg", "../zh/index.md", "http://example.org", "//example.org", "mailto:a@b.org", "models"):
         assert checks.wrong_link(address, "en", "index"), address
