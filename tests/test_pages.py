@@ -9,7 +9,6 @@ import page_checks as checks
 import pytest
 import pytest_codeblocks
 import yaml
-from bs4 import BeautifulSoup
 
 from tooling import glossary, hooks, pages, results
 from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, metrics, page_names, sections, snippet_names, snippet_path, stale_results
@@ -47,9 +46,9 @@ def rendered_blocks(language: str, page: str) -> int:
             names.append(extension)
         elif not next(iter(extension)).endswith(("toc", "highlight")):
             names.append(next(iter(extension)))
-    options["pymdownx.highlight"] = {"pygments_lang_class": True}
+    options["pymdownx.highlight"] = {"use_pygments": False}  # its colors take most of the time
     html = markdown.markdown(pages.as_read(language, page), extensions=[*names, "pymdownx.highlight"], extension_configs=options)
-    return len(BeautifulSoup(html, "html.parser").select("div.language-python, div.language-py, div.language-python3"))
+    return len(re.findall(r'<code [^>]*class="language-(?:python|py|python3)"', html))
 
 
 def headings(language: str, page: str) -> list[tuple[int, str, str | None, int]]:
