@@ -17,7 +17,7 @@ from PIL import Image
 from tooling import data
 from tooling.lessons import SiteError
 
-recognition, sentiment = load_snippet("applications/recognition"), load_snippet("models/rnn_sentiment")
+recognition, sentiment = load_snippet("applications/recognition"), load_snippet("applications/sentiment")
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 REVIEWS = {f"rt-polarity.{kind}": f"a {word} caf\xe9\x85\n".encode("latin-1") * 12 for kind, word in (("pos", "fine"), ("neg", "poor"))}

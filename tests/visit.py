@@ -12,6 +12,7 @@ from reader import COUNTERPART, MEASURED, NOTEBOOKS, PAGE_AT, assert_accessible,
 
 from tooling import pages
 from tooling.lessons import sections
+from tooling.needs import with_needs
 
 WEIGHT = 200_000  # bytes of a page with all that it loads at once, figures aside
 HEIGHT = 25_000  # pixels of a page at a window of 1,280, folded blocks closed: 25 screens
@@ -91,14 +92,17 @@ class Visit:
         assert not missing, f"images are missing: {missing}"
 
     def copies_its_code(self) -> None:
-        """All code of the page is that of its programs, and the button of each kind of block copies what the block shows."""
+        """All code of the page is that of its programs; of each kind of block, one button copies what it shows, and one that with all it needs."""
         kinds = self.tab.evaluate(KINDS)
         shown = self.tab.locator("article .highlight code").evaluate_all("codes => codes.map(code => code.textContent.replace(/^\\n+|\\n+$/g, ''))")
         code = program_sections(self.language, self.place)
-        assert [text for text in shown if text in code] == code, "its blocks of code, joined in order, are not its programs"
+        assert [text for text in shown if text in dict(code)] == [text for text, _ in code], "its blocks of code, joined in order, are not its programs"
         for kind, number in kinds.items():
-            copied = self.tab.evaluate(COPY, number)
+            copied = self.tab.evaluate(COPY, [number, "button[data-md-type=copy]"])
             assert copied == shown[number], f"the button of a block ({kind}) copies `{copied[:80]}`; it shows `{shown[number][:80]}`"
+            if "needs" in kind:
+                copied, whole = self.tab.evaluate(COPY, [number, "button.copy-needs"]).strip(), with_needs(*dict(code)[shown[number]])
+                assert copied == whole, f"the second button of a block ({kind}) copies {len(copied)} characters; with all it needs it has {len(whole)}"
         if kinds:
             self.tab.evaluate("navigator.clipboard.writeText('nothing')")
             first = self.tab.locator("article .highlight:visible button[data-md-type=copy]").first
@@ -161,26 +165,27 @@ class Visit:
         expect(self.tab.locator("html")).to_have_attribute("lang", "zh" if self.language == "en" else "en")
 
 
-# The number of one block for each kind: by its language, whether it is folded, has a title, or is of a notebook.
+# The number of one block for each kind: by its language, whether it is folded, has a title, needs others, or is of a notebook.
 KINDS = """() => {
     const kinds = {};
     document.querySelectorAll("article .highlight").forEach((block, number) => {
         const kind = [
             [...block.classList].find(name => name.startsWith("language-")) ?? "cell",
             block.closest("details") ? "folded" : "", block.querySelector(".filename") ? "with a title" : "",
+            block.dataset.needs ? "that needs others" : "",
         ].filter(Boolean).join(", ");
         kinds[kind] ??= number;
     });
     return kinds;
 }"""
 
-COPY = """async number => {
+COPY = """async ([number, selector]) => {
     const block = document.querySelectorAll("article .highlight")[number];
     let button;
     for (let frames = 0; frames < 1200 && !button; frames++) {  // it is made when its block comes into sight
         block.scrollIntoView({ block: "center", behavior: "instant" });
         await new Promise(requestAnimationFrame);
-        button = block.querySelector("button[data-md-type=copy]");
+        button = block.querySelector(selector);
     }
     await navigator.clipboard.writeText("nothing");
     button.click();
@@ -188,11 +193,12 @@ COPY = """async number => {
 }"""
 
 
-def program_sections(language: str, place: str) -> list[str]:
-    """Return the code of each section that a page includes, in order."""
+def program_sections(language: str, place: str) -> list[tuple[str, tuple[str, str]]]:
+    """Return the code of each section that a page includes, in order, with the names of its program and its own."""
     page = PAGE_AT[place]
     found = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
-    return [sections(file.removesuffix(".py"))[section] for file, section in found if file.endswith(".py")]
+    programs = [(file.removesuffix(".py"), section) for file, section in found if file.endswith(".py")]
+    return [(sections(name)[section], (name, section)) for name, section in programs]
 
 
 def lightness(color: str) -> float:

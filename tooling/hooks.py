@@ -27,7 +27,7 @@ if __name__ != "tooling.hooks":  # `mkdocs serve` reads all anew for each build,
     for name in [name for name in sys.modules if name.partition(".")[0] == "tooling" and name != "tooling.reads"]:
         del sys.modules[name]
 
-from tooling import figures, glossary, install, katex, kept, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
+from tooling import figures, glossary, home, install, katex, kept, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, SNIPPETS, SiteError, lesson_names, run_record, stale_results  # noqa: E402
 
@@ -151,6 +151,7 @@ def on_page_markdown(markdown, page, config, files):
     language, name = language_of(config), name_of(page)
     try:
         text = pages.as_read(language, name).replace("<!-- glossary -->", glossary.table(language))
+        text = home.fill(text, language, config.nav, config.plugins["i18n"].current_language_config.nav_translations or {})
         if (SNIPPETS / f"{name}.py").is_file():
             title, _, rest = text.lstrip("\n").partition("\n")
             text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"

@@ -8,6 +8,8 @@ from conftest import load_snippet
 from data_checks import check_balance, check_split
 from model_checks import check_model, tokens
 
+from tooling.lessons import metrics
+
 overview = load_snippet("models/overview")
 each_model = pytest.mark.parametrize("name", list(overview.MODELS))
 
@@ -64,6 +66,14 @@ def test_training_validation_and_test_draw_from_different_seeds(monkeypatch):
     assert seeds == [0] * 25 + [1, 2]
 
 
+def test_baseline_recalls_and_learns_from_the_training_part_alone(monkeypatch):
+    assert overview.baseline(distance=4, count=800) > 0.99
+    seeds, original = [], overview.load_data
+    monkeypatch.setattr(overview, "load_data", lambda count, distance, generator: seeds.append(generator.initial_seed()) or original(count, distance, generator))
+    overview.baseline(distance=4, count=100, seed=2)
+    assert seeds == [6, 8], "those of the networks' training and test"
+
+
 def depends_on_first(model, length):
     """Return whether the answer at the last position depends on the first symbol."""
     torch.manual_seed(0)
@@ -93,15 +103,22 @@ def test_recurrence_and_attention_see_the_whole_sequence(name):
 def test_a_short_distance_is_learned():
     torch.manual_seed(0)
     model = overview.ConvNet()
-    steps, _ = overview.train(model, distance=2, most=150)
+    steps = overview.train(model, distance=2, most=150)
     assert steps < 150 and overview.evaluate(model, 2, seed=2) > 0.95
     assert overview.evaluate(overview.ConvNet(), 2, seed=2) < 0.2
 
 
 def test_main_writes_its_results(tmp_path):
-    metrics = overview.main(tmp_path, distances=[2, 14], lengths=[16, 32], most=3, repeats=1)
-    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    found = overview.main(tmp_path, distances=[2, 14], lengths=[16, 32], most=3, repeats=1)
+    assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8")) == found
     assert {path.name for path in tmp_path.glob("*.svg")} == {"recall.svg", "time.svg"}
-    assert set(metrics["recall"]) == set(overview.MODELS)
-    assert metrics["recall"]["CNN"]["14"]["accuracy"] < 0.2  # out of its reach
-    assert set(metrics["step"]["LSTM"]) == {"16_seconds", "32_seconds"}
+    assert set(found["recall"]) == set(overview.MODELS)
+    assert found["recall"]["CNN"]["14"]["accuracy"] < 0.2  # out of its reach
+    assert set(found["step"]["LSTM"]) == {"16_seconds", "32_seconds"}
+
+
+def test_stored_baseline_recalls_as_the_page_says():
+    """From an eighth of the networks' sequences, and with each symbol seen at each place."""
+    stored = metrics("models/overview")
+    assert stored["most_sequences"] == 8 * 1600
+    assert stored["baseline"]["1600"] > 0.99 > stored["baseline"]["400"]

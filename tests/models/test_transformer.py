@@ -196,7 +196,9 @@ def test_text_of_the_figure_stays_text(tmp_path, data):
 # --- all of it
 
 
-def test_main_writes_its_results(tmp_path):
+def test_main_writes_its_results(tmp_path, monkeypatch):
+    evaluate = program.evaluate
+    monkeypatch.setattr(program, "evaluate", lambda model, pairs: evaluate(model, pairs[:20]))
     metrics = program.main(tmp_path, steps=1, train_days=200)
     assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8")) == metrics
     assert metrics["rule"] == {"en": 1, "zh": 1} and set(metrics["network"]) == {"en", "zh"}

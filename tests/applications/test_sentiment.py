@@ -14,7 +14,7 @@ from model_checks import check_model, tokens
 
 from tooling.lessons import metrics
 
-sentiment = load_snippet("models/rnn_sentiment")
+sentiment = load_snippet("applications/sentiment")
 
 
 def decided(text):
@@ -92,7 +92,7 @@ def test_hotel_reviews_are_read_and_empty_ones_left_out(tmp_path):
         (lambda folder: table(folder, "label,review\n1,房间很大".encode("utf-16")), "ChnSentiCorp_htl_all.csv is not utf-8-sig text"),
         (lambda folder: table(folder, "label,review\n1,房间很大".encode()[:-1]), "ChnSentiCorp_htl_all.csv is not utf-8-sig text"),
         (lambda folder: table(folder, "label,review\n1,房间很大\n0".encode()), "ChnSentiCorp_htl_all.csv: needs columns"),
-        (lambda folder: table(folder, b'label,review\n1,"' + b"x" * 140_000), "ChnSentiCorp_htl_all.csv is not a table of reviews: field larger"),
+        (lambda folder: table(folder, b'label,review\n1,"' + b"x" * 140_000), "ChnSentiCorp_htl_all.csv is no table of reviews: field larger"),
         (lambda folder: (folder / "ChnSentiCorp_htl_all.csv").mkdir(), "ChnSentiCorp_htl_all.csv cannot be read"),
         (lambda folder: (folder / "ChnSentiCorp_htl_all.csv").symlink_to(folder / "nowhere"), "ChnSentiCorp_htl_all.csv cannot be read"),
         (lambda folder: (polarity(folder) / "rt-polarity.pos").unlink(), "rt-polarity.pos cannot be read"),
@@ -115,9 +115,18 @@ def test_network():
 def test_vocabulary_and_encoding():
     words = sentiment.vocabulary([["A", "film"], ["a", "dog"]])
     assert words == {"a": 2}
-    rows = sentiment.encode([["a", "cat"], ["x"] * 150 + ["a"]], words)
-    assert rows[0].tolist() == [2, 1]
-    assert len(rows[1]) == 100 and rows[1][-1] == 2, "of a long text the end is kept"
+    rows = sentiment.Texts([["a", "cat"], ["x"] * 150 + ["a"]], [0, 1], words)
+    (first, label), (second, _) = rows[0], rows[1]
+    assert first.tolist() == [2, 1] and label == 0
+    assert len(second) == 100 and second[-1] == 2, "of a long text the end is kept"
+
+
+def test_a_share_of_the_words_is_hidden_each_time_others():
+    rows = sentiment.Texts([["a"] * 100], [0], {"a": 2}, hide=0.2)
+    torch.manual_seed(0)
+    hidden = torch.stack([rows[0][0] for _ in range(50)]) == sentiment.UNKNOWN
+    assert hidden.float().mean().item() == pytest.approx(0.2, abs=0.02) and not torch.equal(hidden[0], hidden[1])
+    assert (sentiment.Texts([["a"] * 100], [0], {"a": 2})[0][0] == 2).all()
 
 
 def folds(tmp_path, data):
@@ -126,12 +135,12 @@ def folds(tmp_path, data):
 
     def compare(data, train_part, test_part, epochs):
         parts.append((train_part, test_part))
-        return 0.5, 0.5
+        return None, None, 0.5, 0.5
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sentiment, "load_data", lambda folder: data)
         patch.setattr(sentiment, "compare", compare)
-        sentiment.main(tmp_path)
+        sentiment.main(tmp_path, folder=tmp_path)
     return parts
 
 
@@ -154,9 +163,9 @@ def test_comparison_learns_from_the_training_part_alone():
     def numbers(train, test):
         both = data._replace(texts=train + test, labels=data.labels[: len(train + test)])
         rows = np.arange(len(both.texts))
-        _, encoded, labels, *_ = arguments_of(sentiment, "train", lambda: sentiment.compare(both, rows[: len(train)], rows[len(train) :], 1))
-        assert labels == data.labels[: len(train)]
-        return [row.tolist() for row in encoded]
+        loader = arguments_of(sentiment, "train", lambda: sentiment.compare(both, rows[: len(train)], rows[len(train) :], 1))[1]
+        assert loader.dataset.labels == data.labels[: len(train)]
+        return [row.tolist() for row in loader.dataset.rows]
 
     check_fitted_on_training_part(numbers, data.texts[:150], data.texts[150:], [["unheard", "unheard", "film"]] * 50)
 
@@ -176,29 +185,35 @@ def test_bag_of_words_learns_from_the_training_part_alone():
     check_rows_are_answered_alone(score, data.texts[150:170], data.labels[150:170])
 
 
+def answers(model, texts, words):
+    """Return the probability of praise, (count,), of texts in batches of four."""
+    rows = sentiment.Texts(texts, [0] * len(texts), words)
+    return sentiment.evaluate(model, torch.utils.data.DataLoader(rows, 4, collate_fn=sentiment.pad))[:, 1]
+
+
 def test_each_text_is_answered_as_if_alone_and_in_its_place():
     torch.manual_seed(0)
-    model, rows = sentiment.TextLSTM(30), [row[:length] for row, length in zip(tokens(6, 12, 30), (3, 12, 1, 7, 7, 2))]
-    together = sentiment.evaluate(model, rows)
-    torch.testing.assert_close(together, torch.cat([sentiment.evaluate(model, [row]) for row in rows]))
-    assert len(set(together.tolist())) == len(rows)
+    words = {str(number): number for number in range(2, 30)}
+    model, texts = sentiment.TextLSTM(30), [list(map(str, row[:length].tolist())) for row, length in zip(tokens(6, 12, 30), (3, 12, 1, 7, 7, 2))]
+    together = answers(model, texts, words)
+    torch.testing.assert_close(together, torch.cat([answers(model, [text], words) for text in texts]))
+    assert len(set(together.tolist())) == len(texts)
 
 
 def test_network_learns_what_words_tell():
     texts = [["the", "film", word] for word in ("fine", "poor")] * 64
     words = sentiment.vocabulary(texts)
-    rows, labels = sentiment.encode(texts, words), [1, 0] * 64
     torch.manual_seed(0)
     model = sentiment.TextLSTM(len(words) + 2, hidden_size=32)
-    losses = sentiment.train(model, rows, labels, epochs=40, hide=0)
+    batches = torch.utils.data.DataLoader(sentiment.Texts(texts, [1, 0] * 64, words), 64, collate_fn=sentiment.pad)
+    losses = sentiment.train(model, batches, epochs=40, rate=0.003, decay=0.05)
     assert losses[-1] < 0.2 * losses[0]
-    answers = sentiment.evaluate(model, [*rows[:2], *sentiment.encode([["poor"]], words)])
-    assert (answers > 0.5).tolist() == [True, False, False]
+    assert (answers(model, [*texts[:2], ["poor"]], words) > 0.5).tolist() == [True, False, False]
 
 
 def test_stored_results_are_of_data_balanced_as_the_page_says():
     """As many sentences of praise as of blame, 5,331 each; some 7,700 hotel reviews, two thirds praise."""
-    sentences, hotels = (metrics(f"models/rnn_sentiment/{name}") for name in ("rt-polarity", "chnsenticorp"))
+    sentences, hotels = (metrics(f"applications/sentiment/{name}") for name in ("rt-polarity", "chnsenticorp"))
     assert (sentences["texts"], sentences["most_common"]) == (2 * 5331, 0.5)
     assert hotels["texts"] == pytest.approx(7700, abs=100) and hotels["most_common"] == pytest.approx(2 / 3, abs=0.03)
 
@@ -206,17 +221,30 @@ def test_stored_results_are_of_data_balanced_as_the_page_says():
 def test_main_measures_each_fold(tmp_path):
     folder = tmp_path / "reviews"
     folder.mkdir()
-    found = sentiment.main(tmp_path / "out", polarity(folder), epochs=1)
+    found = sentiment.main(tmp_path / "out", folder=polarity(folder), epochs=1)
     assert found["folds"] == 10 and found["texts"] == 24
     assert found["bag_of_words"]["accuracy"] == 1, "`fine` and `poor` tell everything"
     assert (tmp_path / "out" / "metrics.json").is_file()
 
 
+def test_reading_is_drawn_of_the_invented_reviews(monkeypatch, tmp_path):
+    small = sentiment.invent(60)
+    monkeypatch.setattr(sentiment, "invent", lambda: small)
+    sentiment.main(tmp_path, epochs=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "reading.svg"}
+
+
+def test_reviews_whose_reading_is_drawn_are_praise_and_blame():
+    """Both follow the rule; the page says which is which."""
+    first, second = (f"{one} although {other}".split() for one, other in [(sentiment.FIRST, sentiment.SECOND), (sentiment.SECOND, sentiment.FIRST)])
+    assert (decided(first), decided(second)) == (1, 0)
+
+
 def test_a_bad_folder_ends_the_program_with_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["rnn_sentiment.py", "--data", "nowhere"])
+    monkeypatch.setattr(sys, "argv", ["sentiment.py", "--data", "nowhere"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(SNIPPETS / "models" / "rnn_sentiment.py"), run_name="__main__")
+        runpy.run_path(str(SNIPPETS / "applications" / "sentiment.py"), run_name="__main__")
     assert ended.value.code == 2
-    assert "rnn_sentiment.py: error: nowhere holds neither" in capsys.readouterr().err
+    assert "sentiment.py: error: nowhere holds neither" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
