@@ -105,7 +105,7 @@ def test_blocks_of_a_page_run_as_they_stand(language, page):
     found = blocks(language, page)
     for name in pages.programs(language, page):
         known = list(sections(name).values())
-        code = [block for block in found if block in known]
+        code = [block for block in known if block in found]  # a shared section stands on the page more than once
         assert '__name__ == "__main__"' in code[-1], f"snippets/{name}.py: its last section runs it, under `if __name__ == \"__main__\":`"
         exec(compile("\n\n".join(code), f"{page}: {name}", "exec"), {"__name__": "page"})
 
