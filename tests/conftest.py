@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -164,7 +165,7 @@ def pytest_runtest_makereport(item, call):
             report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: told already: {error}")
     elif isinstance(error, AssertionError) and item.path.name in ("test_pages.py", "test_snippets.py", "test_site.py"):
         said = re.split(r"\nassert ", str(error))[0].strip()
-        if re.match(r"(docs|snippets|tests|mkdocs\.yml)\b", said):
+        if re.match(r"(/|(docs|snippets|tests|mkdocs\.yml)\b)", said):
             report.longrepr = said
     return report
 
@@ -229,11 +230,26 @@ def compressed(path: Path, _changed: int) -> bytes:
     return gzip.compress(path.read_bytes())
 
 
+def plain(name: str) -> str:
+    """Return a package's name as pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def programs_alone() -> list[str]:
+    """Return the modules that only the programs need: those of the packages that requirements.txt itself names."""
+    text = (SNIPPETS.parent / "requirements.txt").read_text(encoding="utf-8")
+    packages = {plain(name) for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
+    return sorted(module for module, owners in packages_distributions().items() if packages & {plain(owner) for owner in owners})
+
+
 def build(folder: Path, url: str) -> None:
-    """Build the site. Raises NotBuilt with its warnings, or the end of what it said."""
+    """Build the site without the packages that only the programs need. Raises NotBuilt with its warnings, or the end of what it said."""
+    without = folder.parent / "without"
+    without.mkdir(exist_ok=True)
+    (without / "sitecustomize.py").write_text(f"import sys; sys.modules.update(dict.fromkeys({programs_alone()}))\n", encoding="utf-8")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)],
-        cwd=SNIPPETS.parent, env=os.environ | {"SITE_URL": url}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=SNIPPETS.parent, env=os.environ | {"SITE_URL": url, "PYTHONPATH": str(without)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
     warnings = [line for line in built.stdout.splitlines() if line.startswith("WARNING")]
     if built.returncode or warnings:

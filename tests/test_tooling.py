@@ -167,6 +167,7 @@ def test_a_wrong_marker_is_named(repository, old, new, line, advice):
         ("found [[ metrics.numbers ]]", "found [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("counts to [[ metrics.numbers ]]", "counts to [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | ]]", "[[ metrics.numbers | ]]: "),
+        ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | percnt ]]", "No filter named 'percnt'. There are percent, thousands, fixed, and Jinja's own"),
         ("found [[ metrics.numbers ]]", 'found [[ results["models/tyo"].numbers ]]', "docs/results/models/tyo/metrics.json is missing; run `python -m tooling.results models/tyo`"),
     ],
 )
@@ -475,7 +476,7 @@ def build(folder) -> subprocess.CompletedProcess:
     [
         ("docs/en/models/cnn.md", "models/cnn.py:model", "models/cnn.py:modle", "snippets/models/cnn.py has no section `modle`; it has: "),
         ("docs/zh/models/cnn.md", "[[ metrics.cnn.seconds", "[[ metrics.cnn.secnods", "see docs/results/models/cnn/metrics.json for what was measured"),
-        ("docs/en/index.md", '[[ results["models/cnn"].cnn', '[[ results["models/cnm"].cnn', "run `python -m tooling.results models/cnm`"),
+        ("docs/en/concepts.md", '[[ results["concepts/counting"].LSTM', '[[ results["concepts/countnig"].LSTM', "run `python -m tooling.results concepts/countnig`"),
     ],
 )
 def test_the_build_stops_at_a_mistake_and_names_its_line(checkout, file, old, new, said):

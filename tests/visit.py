@@ -12,6 +12,7 @@ from reader import COUNTERPART, MEASURED, NOTEBOOKS, PAGE_AT, assert_accessible,
 
 from tooling import pages
 from tooling.lessons import sections
+from tooling.needs import with_needs
 
 WEIGHT = 200_000  # bytes of a page with all that it loads at once, figures aside
 HEIGHT = 25_000  # pixels of a page at a window of 1,280, folded blocks closed: 25 screens
@@ -29,6 +30,7 @@ class Visit:
 
     def __init__(self, tab: Page, site: SimpleNamespace, place: str, thorough: bool):
         self.tab, self.site, self.place, self.thorough = tab, site, place, thorough
+        self.whole = thorough or place in MEASURED or COUNTERPART[place] in MEASURED  # axe-core looks at all of it
         self.asked: list[str] = []
         self.language = "en" if place.startswith("en/") else "zh"
 
@@ -91,14 +93,17 @@ class Visit:
         assert not missing, f"images are missing: {missing}"
 
     def copies_its_code(self) -> None:
-        """All code of the page is that of its programs, and the button of each kind of block copies what the block shows."""
+        """All code of the page is that of its programs; of each kind of block, one button copies what it shows, and one that with all it needs."""
         kinds = self.tab.evaluate(KINDS)
         shown = self.tab.locator("article .highlight code").evaluate_all("codes => codes.map(code => code.textContent.replace(/^\\n+|\\n+$/g, ''))")
         code = program_sections(self.language, self.place)
-        assert [text for text in shown if text in code] == code, "its blocks of code, joined in order, are not its programs"
+        assert [text for text in shown if text in dict(code)] == [text for text, _ in code], "its blocks of code, joined in order, are not its programs"
         for kind, number in kinds.items():
-            copied = self.tab.evaluate(COPY, number)
+            copied = self.tab.evaluate(COPY, [number, "button[data-md-type=copy]"])
             assert copied == shown[number], f"the button of a block ({kind}) copies `{copied[:80]}`; it shows `{shown[number][:80]}`"
+            if "needs" in kind:
+                copied, whole = self.tab.evaluate(COPY, [number, "button.copy-needs"]).strip(), with_needs(*dict(code)[shown[number]])
+                assert copied == whole, f"the second button of a block ({kind}) copies {len(copied)} characters; with all it needs it has {len(whole)}"
         if kinds:
             self.tab.evaluate("navigator.clipboard.writeText('nothing')")
             first = self.tab.locator("article .highlight:visible button[data-md-type=copy]").first
@@ -106,12 +111,12 @@ class Visit:
             assert self.tab.evaluate("navigator.clipboard.readText()") in shown
 
     def is_accessible(self) -> None:
-        """axe-core finds no barrier; pages of both languages have the same parts, so one of them is enough."""
-        if not self.thorough and self.place not in (*MEASURED, *map(COUNTERPART.get, MEASURED)):
-            # the colors of code, which take most of the time, are those of the pages that are looked at whole
+        """axe-core finds no barrier on a wide screen, in the light; both languages have the same parts."""
+        if self.language != "zh" and not self.thorough:
+            return
+        if not self.whole:  # the colors of code, which take most of the time, are those of the pages that are looked at whole
             self.tab.locator("article .highlight code").evaluate_all("codes => codes.forEach(code => { code.textContent = code.textContent })")
-        if self.language == "zh" or self.thorough:
-            assert_accessible(self.tab)
+        assert_accessible(self.tab)
 
     def has_figures_for_both_schemes(self) -> None:
         """The text of the figures can be read in both color schemes."""
@@ -138,8 +143,8 @@ class Visit:
         assert width <= PHONE["width"], f"it is {width} pixels wide on a phone; perhaps because of {wide}"
 
     def is_accessible_on_a_phone(self) -> None:
-        """The same for what a phone shows; the theme serves keys where there are some."""
-        if self.language == "en" or self.thorough:
+        """The same in the dark, on a phone; the theme serves keys where there are some."""
+        if self.language == "en" and self.whole or self.thorough:
             assert_accessible(self.tab, without=("scrollable-region-focusable",))
 
     def leaves_the_search_index(self) -> None:
@@ -161,26 +166,27 @@ class Visit:
         expect(self.tab.locator("html")).to_have_attribute("lang", "zh" if self.language == "en" else "en")
 
 
-# The number of one block for each kind: by its language, whether it is folded, has a title, or is of a notebook.
+# The number of one block for each kind: by its language, whether it is folded, has a title, needs others, or is of a notebook.
 KINDS = """() => {
     const kinds = {};
     document.querySelectorAll("article .highlight").forEach((block, number) => {
         const kind = [
             [...block.classList].find(name => name.startsWith("language-")) ?? "cell",
             block.closest("details") ? "folded" : "", block.querySelector(".filename") ? "with a title" : "",
+            block.dataset.needs ? "that needs others" : "",
         ].filter(Boolean).join(", ");
         kinds[kind] ??= number;
     });
     return kinds;
 }"""
 
-COPY = """async number => {
+COPY = """async ([number, selector]) => {
     const block = document.querySelectorAll("article .highlight")[number];
     let button;
     for (let frames = 0; frames < 1200 && !button; frames++) {  // it is made when its block comes into sight
         block.scrollIntoView({ block: "center", behavior: "instant" });
         await new Promise(requestAnimationFrame);
-        button = block.querySelector("button[data-md-type=copy]");
+        button = block.querySelector(selector);
     }
     await navigator.clipboard.writeText("nothing");
     button.click();
@@ -188,11 +194,12 @@ COPY = """async number => {
 }"""
 
 
-def program_sections(language: str, place: str) -> list[str]:
-    """Return the code of each section that a page includes, in order."""
+def program_sections(language: str, place: str) -> list[tuple[str, tuple[str, str]]]:
+    """Return the code of each section that a page includes, in order, with the names of its program and its own."""
     page = PAGE_AT[place]
     found = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
-    return [sections(file.removesuffix(".py"))[section] for file, section in found if file.endswith(".py")]
+    programs = [(file.removesuffix(".py"), section) for file, section in found if file.endswith(".py")]
+    return [(sections(name)[section], (name, section)) for name, section in programs]
 
 
 def lightness(color: str) -> float:

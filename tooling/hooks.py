@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ if __name__ != "tooling.hooks":  # `mkdocs serve` reads all anew for each build,
     for name in [name for name in sys.modules if name.partition(".")[0] == "tooling" and name != "tooling.reads"]:
         del sys.modules[name]
 
-from tooling import figures, glossary, install, katex, kept, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
+from tooling import figures, glossary, home, install, katex, kept, live, needs, notebook_pages, pages, repository, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, SNIPPETS, SiteError, lesson_names, run_record, stale_results  # noqa: E402
 
@@ -151,9 +152,10 @@ def on_page_markdown(markdown, page, config, files):
     language, name = language_of(config), name_of(page)
     try:
         text = pages.as_read(language, name).replace("<!-- glossary -->", glossary.table(language))
+        text = home.fill(text, language, config.nav, config.plugins["i18n"].current_language_config.nav_translations or {})
         if (SNIPPETS / f"{name}.py").is_file():
             title, _, rest = text.lstrip("\n").partition("\n")
-            text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"
+            text = f"{title}\n\n{lesson_bar(language, name, page, config)}\n{rest}"
         for key in ("description", "result"):
             if key in page.meta:
                 page.meta[key] = pages.fill_numbers(page.meta[key], name, f"docs/{page.file.src_uri}")
@@ -167,7 +169,7 @@ def name_of(page: Page) -> str:
     return page.file.src_uri.partition("/")[2].removesuffix(".md")
 
 
-def lesson_bar(language: str, name: str, page: Page) -> str:
+def lesson_bar(language: str, name: str, page: Page, config: MkDocsConfig) -> str:
     """Return the line that says when, on what and how well the program ran, and the downloads."""
     words, record = WORDS[language], run_record(name)
     program = get_relative_url(f"snippets/{name}.py", page.url)
@@ -179,7 +181,8 @@ def lesson_bar(language: str, name: str, page: Page) -> str:
         f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)}{result}</p>'
         f'<p><a href="{program}" download>{words["download"]}</a> '
         f'<a href="notebook/">{words["notebook"]}</a> '
-        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n\n'
+        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a>'
+        f'{repository.notebook_links(config, language, f"{page.url}notebook/{file}")}</p></div>\n\n'
         f"``` {{.bash .install}}\n{install.command(list(pages.programs(language, name)))}\n```\n"
     )
 
@@ -193,7 +196,7 @@ def on_page_content(content, page, config, files):
     where = f"docs/{page.file.src_uri}"
     try:
         if is_notebook(page):
-            return notebook_pages.content_of(content, page, language_of(config), WORDS[language_of(config)])
+            return notebook_pages.content_of(content, page, config, language_of(config), WORDS[language_of(config)])
         content = pages.lead_ins(content, language_of(config))
         if name_of(page) != "glossary":  # that page explains every term already
             content = glossary.mark(content, language_of(config))
@@ -207,6 +210,7 @@ def on_page_content(content, page, config, files):
 
         content = needs.explain(FORMULA.sub(formula, content), language_of(config))
         page.meta["formulas"] = formulas > 0 and katex.available()
+        content += repository.page_links(config, language_of(config), where)
         content, models = live.places(content, page.url, WORDS[language_of(config)])
         page.meta["live"] = models > 0
         return IMAGE.sub(lambda match: figure(match, page, language_of(config)), content)
@@ -235,6 +239,12 @@ def on_env(env, config, files):
     return env
 
 
+def on_template_context(context, template_name, config):
+    """Let the languages lead to their home pages, not to those of the page that was made before."""
+    config.extra.alternate = deepcopy(config.plugins["i18n"].extra_alternate)
+    return context
+
+
 def on_page_context(context, page, config, nav):
     """Let the theme look for the search index of the page's own language."""
     language = language_of(config)
@@ -258,6 +268,7 @@ def on_post_build(config):
     """Mend the theme's script, split the search index, and add KaTeX's fonts as far as the pages need them."""
     if config.plugins["i18n"].building:
         return  # the build of one language within that of the site
+    katex.end()
     kept.tidy()
     theme_mends.mend_script(config)
     search.split(config)

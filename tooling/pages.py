@@ -25,7 +25,8 @@ jinja.filters |= FILTERS
 # What the front matter of a page may say.
 FRONT_MATTER_KEYS = {
     "description": "a sentence for search engines",
-    "result": "what the line below the title says of the last run",
+    "result": "what the line below the title, and the home page, say of the last run",
+    "card": "a few words beside the title on the home page",
     "hide": "what the theme leaves out: navigation, toc",
 }
 

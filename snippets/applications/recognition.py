@@ -53,7 +53,7 @@ def paint(ink: np.ndarray, random: torch.Generator) -> torch.Tensor:
 def write_digits(folder: Path, colorings: int = 2, seed: int = 0) -> None:
     """Write scikit-learn's digits in color as a folder of images.
 
-    Those of the last three forms, by other writers, are the test part.
+    Those of the last three forms, by other writers, are the test set.
     """
     digits = load_digits()
     random = torch.Generator().manual_seed(seed)

@@ -370,7 +370,7 @@ def draw_reading(model: TextLSTM, words: dict[str, int], file: Path) -> None:
         shares = evaluate(model, DataLoader(rows, 32, collate_fn=pad)).numpy()
         axes.plot(shares[:, 1], marker="o", color="#2f7ed8")
         axes.axhline(0.5, color="#888888", linestyle=":")
-        axes.set_xticks(range(len(text)), text, rotation=30)
+        axes.set_xticks(range(len(text)), text)
         axes.set(ylim=(-0.05, 1.05), ylabel="probability of praise")
     figure.savefig(file)
     plt.close(figure)

@@ -69,7 +69,7 @@ def load_data(colorings: int = 2, seed: int = 0) -> Data:
     random = torch.Generator().manual_seed(seed)
     parts = []
     for start, end in itertools.pairwise(FORMS):
-        times = 1 if parts else colorings  # the training part comes first
+        times = 1 if parts else colorings  # the training set comes first
         ink = np.tile(digits.images[start:end], (times, 1, 1))
         images = paint(ink, random)  # (count, 3, 32, 32)
         parts.append(TensorDataset(images, labels[start:end].repeat(times)))
@@ -165,7 +165,7 @@ class Run(NamedTuple):
 
     model: nn.Module
     losses: list[float]
-    valid: float  # the accuracy on the validation part
+    valid: float  # the accuracy on the validation set
     seconds: float
 
 

@@ -299,12 +299,12 @@ def draw_confusion(labels: np.ndarray, answers: np.ndarray, to: Path) -> None:
     """Draw how often each language, a row, was taken for each, a column."""
     figure, axes = plt.subplots(figsize=(7, 6))
     ConfusionMatrixDisplay.from_predictions(
-        labels, answers, labels=range(len(LANGUAGES)), colorbar=False,
-        display_labels=list(LANGUAGES.values()), xticks_rotation=45, ax=axes,
+        labels, answers, display_labels=list(LANGUAGES.values()), ax=axes,
+        colorbar=False, text_kw={"color": "black"},
         cmap=LinearSegmentedColormap.from_list("", ["#2f7ed800", "#2f7ed8c0"]),
-        text_kw={"color": "black"},
     )
     axes.set(xlabel="predicted", ylabel="true")
+    plt.xticks(rotation=45, ha="right", rotation_mode="anchor")
     figure.savefig(to, bbox_inches="tight")
     plt.close(figure)
 

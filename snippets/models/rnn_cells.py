@@ -199,7 +199,7 @@ def main(
 ) -> dict:
     """Compare, measure, draw; write all into `out`, return the metrics."""
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)  # THREADS
+    torch.set_num_threads(1)  # tensors this small gain nothing from more
     torch.manual_seed(seed)
     metrics = {"difference": {}, "reach": {}, "per_step": {}, "remembered": {}}
     for name in PAIRS:
