@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import click
@@ -238,6 +239,12 @@ def on_env(env, config, files):
     return env
 
 
+def on_template_context(context, template_name, config):
+    """Let the languages lead to their home pages, not to those of the page that was made before."""
+    config.extra.alternate = deepcopy(config.plugins["i18n"].extra_alternate)
+    return context
+
+
 def on_page_context(context, page, config, nav):
     """Let the theme look for the search index of the page's own language."""
     language = language_of(config)
@@ -261,6 +268,7 @@ def on_post_build(config):
     """Mend the theme's script, split the search index, and add KaTeX's fonts as far as the pages need them."""
     if config.plugins["i18n"].building:
         return  # the build of one language within that of the site
+    katex.end()
     kept.tidy()
     theme_mends.mend_script(config)
     search.split(config)

@@ -118,15 +118,17 @@ def fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
 
     `root` is where the repository lies, if it is another one. Raises SyntaxError for what is no program.
     """
-    text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    tree = ast.parse((root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    found = {
-        "file": hashlib.sha256(text.encode()).hexdigest(),
-        "program": hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
-    }
+    return file_fingerprints(name, root) | {"program": hashlib.sha256(ast.dump(tree).encode()).hexdigest()}
+
+
+def file_fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
+    """Return the hash of a snippet's file and that of its exporter, which are quickly found."""
+    text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
+    found = {"file": hashlib.sha256(text.encode()).hexdigest()}
     parts = [(root or ROOT) / "tooling" / "live" / file for file in (f"{name}.py", "export.py")]
     if parts[0].is_file():
         found["live"] = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
@@ -159,7 +161,7 @@ def stale_results(names: list[str] | None = None) -> dict[str, str]:
     """
     stale = {}
     for name in snippet_names() if names is None else names:
-        current = fingerprints(name)
+        current = file_fingerprints(name)
         try:
             record = run_record(name)
         except SiteError:
@@ -169,8 +171,8 @@ def stale_results(names: list[str] | None = None) -> dict[str, str]:
                 stale[name] = f"docs/results/{name} is older than {file}; run `python -m tooling.results {name}`"
                 break
         for record in sorted((RESULTS / name).glob("*/run.json")):
-            data = record.parent.name
-            if load_json(record)["program"] != current["program"]:
+            data, stored = record.parent.name, load_json(record)
+            if stored["file"] != current["file"] and stored["program"] != fingerprints(name)["program"]:
                 stale[f"{name}/{data}"] = (
                     f"docs/results/{name}/{data} is older than snippets/{name}.py; "
                     f"run `python -m tooling.results {name} --data {data}=FOLDER`"
