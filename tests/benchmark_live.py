@@ -19,7 +19,7 @@ LATER = {
         for (const name of model.data.samples.names) times.push(await milliseconds(() => lesson.read(model, name)));
         return times;
     }""",
-    "models/transformer": """async (model, lesson, milliseconds) => {
+    "applications/translation": """async (model, lesson, milliseconds) => {
         const times = [];
         for (const { given, to, style } of model.data.samples.filter((one) => one.kind === "dates")) {
             const { numbers } = lesson.encode(model.data.names, given, to, style);
@@ -39,13 +39,13 @@ def test_medians(site, browser, lesson):
             tab.evaluate("""() => {
                 const answered = new MutationObserver(() => {
                     const status = document.querySelector('.live > .live-status');
-                    if (status?.textContent.includes(' %')) window.answered ??= performance.now();
+                    if (status?.textContent.includes('%')) window.answered ??= performance.now();
                 });
                 answered.observe(document.querySelector('.live'), { subtree: true, childList: true, characterData: true });
                 document.querySelector('.live-start button').addEventListener('click', () => window.touched = performance.now(), true);
             }""")
             tab.locator(".live-start button").click()
-            expect(tab.locator(".live > .live-status")).to_contain_text(" %", timeout=30_000)
+            expect(tab.locator(".live > .live-status")).to_contain_text("%", timeout=30_000)
             first.append(tab.evaluate("window.answered - window.touched"))
             if len(first) == 5:
                 later = tab.evaluate(

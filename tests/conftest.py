@@ -1,8 +1,10 @@
 """What the tests share."""
 
+import collections
 import contextlib
 import functools
 import gzip
+import hashlib
 import http.server
 import importlib.util
 import io
@@ -13,17 +15,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import filelock
 import pytest
 from playwright.sync_api import sync_playwright
+from reader import MEASURED, address
 
-from tooling import packages
-
-SNIPPETS = Path(__file__).resolve().parent.parent / "snippets"
-RESULTS = SNIPPETS.parent / "docs" / "results"
+from tooling import packages, pages
+from tooling.lessons import LANGUAGES, RESULTS, SNIPPETS, SiteError, page_names
 
 
 def load_snippet(name: str) -> ModuleType:
@@ -75,24 +77,26 @@ def pytest_configure_node(node):
     node.workerinput["served"] = node.config.stash[SERVED]
 
 
-def pytest_addoption(parser):
-    """Add `--of` for those who write, `--thorough` for each week, `--built` and `--first` for those who plant faults."""
-    parser.addoption("--of", action="append", default=[], metavar="NAME", help="run the quick checks of a lesson or page alone, such as models/cnn")
-    parser.addoption("--thorough", action="store_true", help="measure the English pages too, and look for barriers on every page both wide and on a phone")
-    parser.addoption("--built", type=Path, metavar="FOLDER", help="take the site from where it was built, with the files of docs/assets as they are now")
-    parser.addoption("--first", action="append", default=[], metavar="NAME", help="run the checks of a lesson or page, or a file of tests, before all others")
+def concerns(item: pytest.Item, names: list[str], shown: list[str] = ()) -> bool:
+    """Tell whether a test is about one of these lessons or pages: by its parameters, or by the snippets it loads.
 
-
-def concerns(item: pytest.Item, names: list[str]) -> bool:
-    """Tell whether a test is about one of these lessons or pages: by its parameters, or by the snippets it loads."""
+    `shown` are programs of the pages: what is asked of every program is asked of them too.
+    """
     if any(item.nodeid.startswith(f"{name}::") for name in names):
         return True
-    return item.path.name != "test_tooling.py" and mentions(f"{item.nodeid.partition('::')[2]} {loaded(item.path)}", names)
+    told = item.nodeid.partition("::")[2]
+    return item.path.name != "test_tooling.py" and (mentions(f"{told} {loaded(item.path)}", names) or mentions(told, shown))
 
 
 def mentions(text: str, names: list[str]) -> bool:
     """Tell whether a text holds one of these names whole."""
     return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
+
+
+def shown_by(names: list[str]) -> list[str]:
+    """Return the programs that pages of these names show, as far as they are there."""
+    found = {file for language in LANGUAGES for name in names if name in page_names(language) for file in re.findall(pages.INCLUDE.pattern, pages.source(language, name), re.MULTILINE)}
+    return sorted(file.removesuffix(".py") for file, _ in found if file.endswith(".py") and (SNIPPETS / file).is_file())
 
 
 @functools.cache
@@ -111,15 +115,21 @@ def pytest_ignore_collect(collection_path, config):
     return None if mentions(loaded(collection_path), of) else True
 
 
+def page_of(item: pytest.Item) -> str:
+    """Return the address of the page of the site that a test looks at, or nothing."""
+    asked = item.callspec.params if "site" in item.fixturenames and hasattr(item, "callspec") else {}
+    return asked.get("place") or (address(asked["language"], asked["page"]) if "page" in asked else "")
+
+
 def pytest_collection_modifyitems(config, items):
-    """Keep or put first the tests that were asked for; those that need the whole site come after the others."""
+    """Keep or put first the tests that were asked for; those that look at one page come together."""
     of, first = config.getoption("of"), config.getoption("first")
     if not config.getoption("thorough"):
-        items[:] = [item for item in items if not (item.name.startswith("test_lighthouse[/en/"))]
+        items[:] = [item for item in items if item.function.__name__ != "test_lighthouse" or item.callspec.params["place"] in MEASURED]
+    items.sort(key=lambda item: ("site" in item.fixturenames, page_of(item)))
     if of:
-        kept = [item for item in items if "site" not in item.fixturenames and concerns(item, of)]
-        if not kept:
-            raise pytest.UsageError(f"no test is about {', '.join(of)}; name a lesson or page such as models/cnn")
+        shown = shown_by(of)
+        kept = [item for item in items if "site" not in item.fixturenames and concerns(item, of, shown)]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
     if first:
@@ -132,6 +142,52 @@ def pytest_collection_modifyitems(config, items):
             return ("site" in needs) != built, not concerns(item, first), "checkout" in needs, other, "lighthouse" in needs, "browser" in needs
 
         items.sort(key=late)
+
+
+# --- what a run tells
+
+
+class NotBuilt(Exception):
+    """The site cannot be built; the message says why."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Tell a mistake of an author once, with its place alone: the tests that stumble over it too are skipped."""
+    report = yield
+    error = call.excinfo and call.excinfo.value
+    if isinstance(error, (SiteError, NotBuilt)) and item.path.name != "test_tooling.py":
+        told = Path(item.config.stash[SERVED]["folder"], hashlib.sha256(str(error).encode()).hexdigest())
+        try:
+            told.open("x").close()  # the processes of a run share the folder
+            report.longrepr = str(error)
+        except FileExistsError:
+            report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: told already: {error}")
+    elif isinstance(error, AssertionError) and item.path.name in ("test_pages.py", "test_snippets.py", "test_site.py"):
+        said = re.split(r"\nassert ", str(error))[0].strip()
+        if re.match(r"(/|(docs|snippets|tests|mkdocs\.yml)\b)", said):
+            report.longrepr = said
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """End with the tests that took longest, and with what a page costs."""
+    yield
+    reports = [report for kind in terminalreporter.stats.values() for report in kind if isinstance(report, pytest.TestReport)]
+    took, visits, pages_cost = collections.Counter(), set(), 0.0
+    for report in reports:
+        took[report.nodeid] += report.duration
+        if report.when == "call" and (place := re.match(r"tests/test_(?:pages|glossary|site\w*)\.py::(\w+)\[", report.nodeid)):
+            pages_cost += report.duration
+            visits |= {report.nodeid} if place[1] == "test_a_visit_of_a_page" else set()
+    slow = [(seconds, name) for name, seconds in took.most_common(10) if seconds >= 1]
+    if slow:
+        terminalreporter.section("the slowest tests")
+        for seconds, name in slow:
+            terminalreporter.write_line(f"{seconds:6.1f} s  {name}")
+    if visits:
+        terminalreporter.write_line(f"A page costs {pages_cost / len(visits):.1f} s of one core: {pages_cost:.0f} s for {len(visits)}, notebooks included")
 
 
 # --- the site, and the browser that reads it
@@ -174,30 +230,51 @@ def compressed(path: Path, _changed: int) -> bytes:
     return gzip.compress(path.read_bytes())
 
 
+def plain(name: str) -> str:
+    """Return a package's name as pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def programs_alone() -> list[str]:
+    """Return the modules that only the programs need: those of the packages that requirements.txt itself names."""
+    text = (SNIPPETS.parent / "requirements.txt").read_text(encoding="utf-8")
+    packages = {plain(name) for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
+    return sorted(module for module, owners in packages_distributions().items() if packages & {plain(owner) for owner in owners})
+
+
 def build(folder: Path, url: str) -> None:
-    """Build the site; fail with its first warning or error."""
+    """Build the site without the packages that only the programs need. Raises NotBuilt with its warnings, or the end of what it said."""
+    without = folder.parent / "without"
+    without.mkdir(exist_ok=True)
+    (without / "sitecustomize.py").write_text(f"import sys; sys.modules.update(dict.fromkeys({programs_alone()}))\n", encoding="utf-8")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)],
-        cwd=SNIPPETS.parent, env=os.environ | {"SITE_URL": url}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=SNIPPETS.parent, env=os.environ | {"SITE_URL": url, "PYTHONPATH": str(without)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
     warnings = [line for line in built.stdout.splitlines() if line.startswith("WARNING")]
     if built.returncode or warnings:
-        pytest.fail(f"`mkdocs build --strict` ended with {built.returncode}:\n" + ("\n".join(warnings) or built.stdout[-3000:]), pytrace=False)
+        raise NotBuilt(f"`mkdocs build --strict` ended with {built.returncode}:\n" + ("\n".join(warnings) or built.stdout[-3000:]))
 
 
 @pytest.fixture(scope="session")
 def site(pytestconfig):
     """Build the site where it is served; yield its `folder` and `url`. The first process that asks builds for all."""
     place = pytestconfig.stash[SERVED]
-    folder, built = Path(place["folder"]) / "lessons", Path(place["folder"]) / "built"
+    folder, built, failed = (Path(place["folder"]) / name for name in ("lessons", "built", "failed"))
     with filelock.FileLock(f"{built}.lock"):
+        if failed.exists():
+            raise NotBuilt(failed.read_text(encoding="utf-8"))
         if not built.exists():
             ready = pytestconfig.getoption("built")
             if ready:
                 shutil.copytree(ready, folder)
                 shutil.copytree(SNIPPETS.parent / "docs" / "assets", folder / "assets", dirs_exist_ok=True)
             else:
-                build(folder, place["url"])
+                try:
+                    build(folder, place["url"])
+                except NotBuilt as error:
+                    failed.write_text(str(error), encoding="utf-8")
+                    raise
             built.touch()
     return SimpleNamespace(folder=folder, url=place["url"])
 

@@ -14,7 +14,7 @@ import yaml
 from sklearn import datasets
 
 from tooling import glossary, pages
-from tooling.lessons import DOCS, SNIPPETS, metrics
+from tooling.lessons import DOCS, SHARED, SNIPPETS, metrics
 
 FIGURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
 HEADING = re.compile(r"#{1,6} (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
@@ -298,7 +298,7 @@ def suspicious(sentence: str, match: re.Match, known: set[float], worked_out: bo
 def numbers(text: Text) -> Counter:
     """Return the numbers of a text that both languages write in digits: 1.3 billion is 13 亿."""
     scales = "|".join(sorted(filter(None, SCALE), key=len, reverse=True))
-    found = re.finditer(rf"(?<![\w.,])(\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)[\s-]?({scales})?", text.words)
+    found = re.finditer(rf"(?<![A-Za-z0-9_.,])(\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)[\s-]?({scales})?", text.words)
     values = [value(match[1], match[2]) for match in found]
     return Counter(f"{number:,.6g}" for number in values if number > 12 or number % 1)
 
@@ -395,6 +395,7 @@ def wrong_words(text: Text, language: str) -> list[Problem]:
 def careless(text: Text, language: str) -> list[Problem]:
     """Return what was left unfinished in a text: notes, doubled words, brackets and quotes without a partner."""
     found = [(text.line, f"`{match[0]}` is left in the text: finish it") for match in re.finditer(r"TODO|FIXME|TBD|lorem ipsum|待补|待定|待续|未完", text.source)]
+    found += [(text.line_of(match.start()), f"`{match[0]}`: no space before the %, as programs print it") for match in re.finditer(r"[\dNxy] %", text.words)]
     doubled = r"\b([A-Za-z]+)\s+\1\b" if language == "en" else "的的|了了|是是|在在|和和|有有|不不|就就|把把|会会|[，。；：、？！]{2}|(?!一)([一-鿿]{3,})\\1"
     for match in re.finditer(doubled, text.words, re.IGNORECASE):
         found.append((text.line_of(match.start()), f"`{match[0]}` stands there twice"))
@@ -465,6 +466,89 @@ def typography(text: str) -> list[str]:
         for kind, pattern in (("full-width punctuation", HALF_WIDTH), ("no space beside full-width punctuation", SPACED)):
             found += [f"{kind}: `{line[max(0, match.start() - 6) : match.end() + 6]}`" for match in pattern.finditer(line)]
     return found
+
+
+# --- code
+
+FENCE = re.compile(r"( *)(`{3,})(\w*)")
+DETAILS = re.compile(r"( *)(\?\?\?\+?|!!!) (\w+)")
+
+
+class Block(NamedTuple):
+    """A block of Python on a page: its lines, the program and section that it includes, and the folded block it stands in."""
+
+    line: int
+    end: int
+    program: str
+    section: str
+    folded: tuple[int, str] | None  # the line and the kind of a closed `??? kind "..."`
+
+
+def blocks(source: str) -> list[Block]:
+    """Return the blocks of Python of a page that include a section of a program."""
+    found, around, fence = [], [], None
+    for number, line in enumerate(source.split("\n"), 1):
+        indent = len(line) - len(line.lstrip(" "))
+        if fence:
+            start, mark, language = fence
+            if include := pages.INCLUDE.match(line):
+                included = include
+            if line.strip() == mark:
+                if language == "python" and included:
+                    closed = [(row, kind) for _, opener, kind, row in around if opener == "???"]
+                    found.append(Block(start, number, included[1].removesuffix(".py"), included[2] or "", closed[-1] if closed else None))
+                fence = None
+            continue
+        if line.strip():
+            around = [one for one in around if indent > one[0]]
+        if match := DETAILS.match(line):
+            around.append((indent, match[2], match[3], number))
+        elif match := FENCE.match(line):
+            fence, included = (number, match[2], match[3]), None
+    return found
+
+
+def runs_of_code(source: str) -> list[Problem]:
+    """Return the open blocks of code that follow another one without a paragraph between them."""
+    prose = [text.line for text in texts_of(source) if text.kind in ("paragraph", "item")]
+    open_ones = [block for block in blocks(source) if not block.folded]
+    return [
+        (block.line, f"{block.program}.py:{block.section} follows {above.program}.py:{above.section} without a word: write a paragraph between them")
+        for above, block in zip(open_ones, open_ones[1:])
+        if not any(above.end < line < block.line for line in prose)
+    ]
+
+
+def unfolded_ends(source: str, programs: dict[str, dict[str, str]]) -> list[Problem]:
+    """Return the programs whose figures and command line do not stand folded, in one block, at their end.
+
+    `programs` holds the code of each section of the programs that the page shows.
+    """
+    problems = []
+    for name, sections in programs.items():
+        shown = [block for block in blocks(source) if block.program == name]
+        *before, last = shown
+        if last.folded is None or last.folded[1] != "code":
+            problems.append((last.line, f'{name}.py:{last.section} is the end of its program: fold it, `??? code "The figures and the command line"`, indented below'))
+        elif before and before[-1].folded and before[-1].folded != last.folded and not SHARED.match(sections[before[-1].section]):
+            problems.append((last.line, f"{name}.py:{last.section} stands in another folded block than {before[-1].section}: put both into one"))
+    return problems
+
+
+LONGEST, WIDEST = 250, 79
+
+
+def too_long(source: str, sections: dict[str, str]) -> list[Problem]:
+    """Return what makes a program too long or too wide; sections that another program teaches do not count."""
+    problems = []
+    wide = [(number, len(line)) for number, line in enumerate(source.split("\n"), 1) if len(line) > WIDEST]
+    if wide:
+        listed = ", ".join(f"{number} ({width})" for number, width in wide)
+        problems.append((wide[0][0], f"more than {WIDEST} columns, so that readers have to scroll sideways: break the lines {listed}"))
+    own = sum(bool(line.strip()) for code in sections.values() if not SHARED.match(code) for line in code.split("\n"))
+    if own > LONGEST:
+        problems.append((1, f"{own} lines of its own, blank ones, marks and shared sections aside; at most {LONGEST}: cut what does not teach, or make two programs"))
+    return problems
 
 
 # --- links

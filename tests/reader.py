@@ -1,13 +1,15 @@
 """A reader of the built site: its addresses, and a browser that reports what goes wrong in it."""
 
 import contextlib
+import functools
+from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from tooling import packages
+from tooling import packages, pages
 from tooling.lessons import LANGUAGES, SNIPPETS, page_names
-
 
 expect.set_options(timeout=30_000)  # a model starts slowly on a busy machine
 
@@ -30,9 +32,30 @@ LESSONS = [(language, page) for language, page in PAGES if (SNIPPETS / f"{page}.
 ADDRESSES = {language: [address(*place) for place in PAGES if place[0] == language] for language in LANGUAGES}
 NOTEBOOKS = {language: [notebook_address(*place) for place in LESSONS if place[0] == language] for language in LANGUAGES}
 ALL = [place for language in LANGUAGES for place in ADDRESSES[language] + NOTEBOOKS[language]]
+PAGE_AT = {address(*place): place[1] for place in PAGES} | {notebook_address(*place): place[1] for place in LESSONS}
+COUNTERPART = dict(zip(ADDRESSES["zh"] + NOTEBOOKS["zh"], ADDRESSES["en"] + NOTEBOOKS["en"]))
+COUNTERPART |= {english: chinese for chinese, english in COUNTERPART.items()}
+
+
+def size(page: str) -> int:
+    """Return the bytes of a lesson: those of its Chinese page and of the programs that it shows."""
+    text = pages.source("zh", page)
+    programs = {SNIPPETS / match[1] for match in map(pages.INCLUDE.match, text.split("\n")) if match and match[1].endswith(".py")}
+    return len(text.encode()) + sum(path.stat().st_size for path in programs if path.is_file())
+
+
+# A page of each kind: the home page, a text, a lesson, a notebook. What is slow looks at these, and at the largest lesson.
+KINDS = ["", "career/", "models/cnn/", "models/cnn/notebook/"]
+MEASURED = [*KINDS, address("zh", max((page for language, page in LESSONS if language == "zh"), key=size))]
 
 each_address = pytest.mark.parametrize("place", ALL, ids=lambda place: f"/{place}")
 each_lesson = pytest.mark.parametrize(("language", "page"), LESSONS)
+
+
+@functools.lru_cache(maxsize=4)  # the tests of a page come together
+def html_of(file: Path) -> BeautifulSoup:
+    """Return a built page, taken apart."""
+    return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from PIL import Image
 from tooling import data
 from tooling.lessons import SiteError
 
-cnn, sentiment = load_snippet("models/cnn"), load_snippet("applications/sentiment")
+recognition, sentiment = load_snippet("applications/recognition"), load_snippet("applications/sentiment")
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 REVIEWS = {f"rt-polarity.{kind}": f"a {word} caf\xe9\x85\n".encode("latin-1") * 12 for kind, word in (("pos", "fine"), ("neg", "poor"))}
@@ -98,14 +98,16 @@ def test_photographs_are_read_as_they_were_published(publish, tmp_path, capsys):
     assert data.main(["cifar10", str(tmp_path / "new" / "photographs")]) == 0
     assert capsys.readouterr().out.startswith("cifar10: ready in ")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["photographs"]
-    read = cnn.load_data(tmp_path / "new" / "photographs")
+    read = recognition.load_data(tmp_path / "new" / "photographs")
     assert read.classes == data.CLASSES
-    for part, pixels, labels in (("train", read.train_images, read.train_labels), ("test", read.test_images, read.test_labels)):
+    for part, pieces in (("train", (read.train, read.valid)), ("test", (read.test,))):
+        pixels, labels = (torch.cat(column) for column in zip(*(piece.tensors for piece in pieces)))
+        order = labels.argsort(stable=True)  # class by class, what is for validation last
         content = b"".join(files[f"cifar-10-batches-bin/{name}"] for name in data.BATCHES[part])
         records = np.frombuffer(content, np.uint8).reshape(-1, data.RECORD)
-        records = records[np.argsort(records[:, 0], kind="stable")]  # class by class, as the program reads them
-        assert labels.tolist() == records[:, 0].tolist()
-        assert torch.equal(pixels, torch.tensor(records[:, 1:]).view(-1, 3, 32, 32))
+        records = records[np.argsort(records[:, 0], kind="stable")]
+        assert labels[order].tolist() == records[:, 0].tolist()
+        assert torch.equal(pixels[order], torch.tensor(records[:, 1:]).view(-1, 3, 32, 32))
 
 
 def test_colors_and_rows_have_the_order_of_the_format(publish, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tooling import glossary
-from tooling.lessons import LANGUAGES, SiteError
+from tooling.lessons import LANGUAGES, SiteError, page_names
 
 
 def marks(html: str) -> list[str]:
@@ -55,6 +55,23 @@ def test_table_holds_every_term_once(language):
         assert len(row) == 1 and entry[f"{language}_text"] in row[0]
 
 
+def test_table_tells_other_names():
+    assert "又称暂退法。 |" in glossary.table("zh") and "暂退法" not in glossary.table("en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_term_is_used(language):
+    find, entries = glossary.pattern(language)
+    used = set()
+    for page in page_names(language):
+        if page != "glossary":
+            for text in checks.texts(language, page):
+                terms = (glossary.entry_of(match[0], entries) for match in find.finditer(text.words) if text.section != "reading")
+                used |= {term[language] for term in terms if term}
+    unused = [term[language] for term in glossary.terms() if term[language] not in used]
+    assert not unused, f"docs/glossary.yml: no page of docs/{language} uses {', '.join(unused)}; use the term, or remove it"
+
+
 def test_chinese_table_is_in_the_order_of_pronunciation():
     names = [line.split("|")[1].strip() for line in glossary.table("zh").splitlines()[2:]]
     assert names.index("参数") < names.index("激活函数") < names.index("嵌入") < names.index("准确率")
@@ -90,6 +107,7 @@ def test_english_terms_are_whole_words(text, found):
         ("层归一化不同于归一化。", ["层归一化", "归一化"]),
         ("LSTM 就是长短期记忆网络。", ["LSTM"]),
         ("学习率调度改变学习率，学习率很重要。", ["学习率调度", "学习率"]),
+        ("梯度提升树由树组成，梯度是向量。", ["梯度"]),  # not in the name of something else
     ],
 )
 def test_chinese_terms_prefer_the_longest(text, found):
@@ -145,6 +163,7 @@ def test_an_explanation_with_quotes_and_angles_is_safe(monkeypatch):
         "- {zh: 甲, en: a, zh_text: 是甲。, en_text: ''}",
         "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a., avoid: {de: [b]}}",
         "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a., avoid: {zh: []}}",
+        "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a., also: 乙}",
         "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a., avoid: {zh: ['']}}",
         "- {zh: 甲, en: a, zh_text: 是甲。, en_text: Is a.}\n- {zh: 乙, en: A, zh_text: 是乙。, en_text: Is b.}",
     ],

@@ -13,7 +13,7 @@ from reader import address, open_page, reading
 
 from tooling.lessons import LANGUAGES, RESULTS
 
-LESSONS = ["models/cnn", "models/rnn", "models/transformer"]
+LESSONS = ["models/cnn", "models/rnn", "applications/translation"]
 each_model = pytest.mark.parametrize(("language", "lesson"), [(language, lesson) for language in LANGUAGES for lesson in LESSONS])
 PLACES = [(language, page) for language in LANGUAGES for page in [*LESSONS, "index"]]
 
@@ -34,7 +34,7 @@ def status(tab):
 
 def share(tab) -> float:
     """Return the share that the answer tells."""
-    return float(status(tab).text_content().rpartition(" %")[0].split()[-1]) / 100
+    return float(status(tab).text_content().rpartition("%")[0].split()[-1]) / 100
 
 
 def shades(canvas) -> np.ndarray:
@@ -50,7 +50,7 @@ def shades(canvas) -> np.ndarray:
 # --- what is fetched, and when
 
 
-@pytest.mark.parametrize(("language", "page"), [("zh", "models/cnn"), ("en", "models/rnn"), ("zh", "models/transformer"), ("en", "index")])
+@pytest.mark.parametrize(("language", "page"), [("zh", "models/cnn"), ("en", "models/rnn"), ("zh", "applications/translation"), ("en", "index")])
 def test_nothing_of_a_model_is_fetched_before_it_is_started(site, browser, language, page):
     with reading(browser, site) as tab:
         asked = []
@@ -92,7 +92,7 @@ ASK = {
         for (const name of model.data.samples.names) found.push([...(await lesson.read(model, name)).at(-1).probabilities]);
         return found;
     }""",
-    "models/transformer": """async ({ load }, lesson) => {
+    "applications/translation": """async ({ load }, lesson) => {
         const model = await load(lesson.lesson);
         const found = [];
         for (const { given, to, style } of model.data.samples) {
@@ -120,7 +120,7 @@ def test_the_browser_answers_as_pytorch_does(site, browser, lesson):
         open_page(tab, site, address("en", lesson))
         found = ask(tab, site, lesson)
     assert len(found) >= 50
-    if lesson == "models/transformer":
+    if lesson == "applications/translation":
         for sample, answer in zip(samples, found, strict=True):
             assert answer["answer"] == sample["answer"]
             np.testing.assert_allclose(answer["shares"], sample["probabilities"], atol=1e-3)
@@ -140,8 +140,8 @@ def test_beam_search_finds_no_less_likely_translation_than_greedy_search(site, b
         return scores;
     }"""
     with reading(browser, site) as tab:
-        open_page(tab, site, address("en", "models/transformer"))
-        scores = np.array(ask(tab, site, "models/transformer", script))
+        open_page(tab, site, address("en", "applications/translation"))
+        scores = np.array(ask(tab, site, "applications/translation", script))
     assert (scores[:, 1] > scores[:, 0] + 1e-6).any(), "a wider beam changes nothing"
     assert (scores[:, 1] >= scores[:, 0] - 1e-6).mean() > 0.8
 
@@ -217,9 +217,9 @@ def test_samples_are_picked_by_keyboard(site, browser):
             tab.keyboard.press("Enter")
             probabilities = live["samples"]["probabilities"][number]
             best = int(np.argmax(probabilities))
-            expect(status(tab)).to_have_text(f"The network says {best}, with probability {100 * probabilities[best]:.1f} %.")
+            expect(status(tab)).to_have_text(f"The network says {best}, with probability {100 * probabilities[best]:.1f}%.")
             bars = tab.locator(".live-bars li").evaluate_all("items => items.map(item => item.lastChild.textContent)")
-            assert bars == [f"{100 * each:.1f} %" for each in probabilities]
+            assert bars == [f"{100 * each:.1f}%" for each in probabilities]
             filled = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value)"
             assert all(tab.locator(".live-maps").nth(layer).evaluate(filled) for layer in (0, 1))
 
@@ -273,7 +273,7 @@ def test_a_name_is_read_character_by_character(site, browser, language):
         field.fill("")
         expect(status(tab)).to_contain_text("输入" if language == "zh" else "Type")
         field.press_sequentially(name)
-        expect(status(tab)).to_contain_text(f"{100 * max(probabilities):.1f} %")
+        expect(status(tab)).to_contain_text(f"{100 * max(probabilities):.1f}%")
         heads = tab.locator(".live-along tr").first.locator("th").all_text_contents()
         assert heads[1:] == [letter.replace(" ", "␣") for letter in name]
         assert tab.locator(".live-along tr").count() == 11
@@ -282,7 +282,7 @@ def test_a_name_is_read_character_by_character(site, browser, language):
         example.focus()
         tab.keyboard.press("Enter")
         expect(field).to_have_value(samples["names"][1])
-        expect(status(tab)).to_contain_text(f"{100 * max(samples['probabilities'][1]):.1f} %")
+        expect(status(tab)).to_contain_text(f"{100 * max(samples['probabilities'][1]):.1f}%")
 
 
 def test_the_state_is_that_of_the_second_layer(site, browser):
@@ -314,7 +314,7 @@ def test_odd_names_do_no_harm(site, browser):
             put(field, "  ")
             expect(status(tab)).to_contain_text("Type the name")
             put(field, text)
-            expect(status(tab), text[:20]).to_contain_text(" %", timeout=15_000)
+            expect(status(tab), text[:20]).to_contain_text("%", timeout=15_000)
             expect(note).to_contain_text("first 60") if len(text) > 60 else expect(note).not_to_contain_text("first 60")
             expect(note).to_contain_text("😀") if "😀" in text else expect(note).not_to_contain_text("😀")
             assert panel.locator("b").count() == 0
@@ -327,10 +327,10 @@ def test_odd_names_do_no_harm(site, browser):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_control_of_the_translator(site, browser, language):
-    sample = next(one for one in json.loads((RESULTS / "models" / "transformer" / "live.json").read_text(encoding="utf-8"))["samples"]
+    sample = next(one for one in json.loads((RESULTS / "applications" / "translation" / "live.json").read_text(encoding="utf-8"))["samples"]
                   if one["kind"] == "dates" and one["to"] == "en" and one["style"] == "full")
     with reading(browser, site) as tab:
-        panel = start(tab, site, language, "models/transformer")
+        panel = start(tab, site, language, "applications/translation")
         field, output = panel.locator("input[type=text]"), panel.locator(".live-output")
         to, style = panel.locator("select").first, panel.locator("select").last
         width, temperature = panel.locator("input[type=range]").first, panel.locator("input[type=range]").last
@@ -370,11 +370,11 @@ def test_every_control_of_the_translator(site, browser, language):
         assert len(drawn) > 1, "at a temperature of 2 every translation is the same"
         temperature.fill("0")
         panel.locator(".live-buttons button").nth(3).click()
-        expect(status(tab)).to_contain_text(" %")
+        expect(status(tab)).to_contain_text("%")
 
 
 def test_the_maps_show_the_attention_of_each_head(site, browser):
-    folder = RESULTS / "models" / "transformer"
+    folder = RESULTS / "applications" / "translation"
     sample = next(one for one in json.loads((folder / "live.json").read_text(encoding="utf-8"))["samples"] if one["kind"] == "dates" and one["to"] == "zh")
     script = f"""async ({{ load }}, lesson) => {{
         const model = await load(lesson.lesson);
@@ -382,12 +382,12 @@ def test_the_maps_show_the_attention_of_each_head(site, browser):
         return [numbers, (await lesson.translate(model, numbers)).tokens];
     }}"""
     with reading(browser, site) as tab:
-        panel = start(tab, site, "en", "models/transformer")
+        panel = start(tab, site, "en", "applications/translation")
         panel.locator("select").first.select_option("zh")
         panel.locator("select").last.select_option(sample["style"])
         panel.locator("input[type=text]").fill(sample["given"])
         expect(status(tab)).to_contain_text(sample["answer"])
-        source, written = ask(tab, site, "models/transformer", script)
+        source, written = ask(tab, site, "applications/translation", script)
         target = np.array([[1, *written[:-1]]], np.int32)  # START comes first
         _, attention = exported(folder)(source=np.array([source], np.int32), target=target)
         heads = attention.reshape(-1, len(written), len(source))
@@ -403,17 +403,17 @@ def test_the_maps_show_the_attention_of_each_head(site, browser):
 def test_what_the_translator_cannot_read_gets_a_sentence(site, browser):
     sentences = {
         "😀": "never seen", "今天🎉": "never seen", "鰐魚": "never seen", "  ": "Type a date",
-        "3" * 200: "Too long", "%" * 10_000: "Too long|never seen", "hello world": " %",
+        "3" * 200: "Too long", "%" * 10_000: "Too long|never seen", "hello world": "%",
     }
     with reading(browser, site) as tab:
-        panel = start(tab, site, "en", "models/transformer")
+        panel = start(tab, site, "en", "applications/translation")
         field, output = panel.locator("input[type=text]"), panel.locator(".live-output")
         for text, says in sentences.items():
             put(field, "3/5/24")
             expect(status(tab)).to_contain_text("Translation")
             put(field, text)
             expect(status(tab), text[:20]).to_have_text(re.compile(says), timeout=15_000)
-            if says != " %":
+            if says != "%":
                 expect(output).to_have_text("")
         expect(panel.locator(".live-note")).to_contain_text("probably wrong")
 
@@ -464,7 +464,7 @@ def test_a_touch_on_the_picture_starts_a_model_that_fits_a_phone(site, browser, 
         panel = tab.locator(".live-panel")
         expect(panel).to_be_focused(timeout=20_000)
         expect(tab.locator(".live-start")).to_have_count(0)
-        expect(status(tab)).to_contain_text(" %")
+        expect(status(tab)).to_contain_text("%")
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
         for control in panel.locator("button, input, select").all():
             name = control.evaluate("node => node.getAttribute('aria-label') || node.textContent || node.labels?.[0]?.textContent")

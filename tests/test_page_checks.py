@@ -62,7 +62,7 @@ def test_texts_of_a_page():
 @pytest.mark.parametrize(
     "typed",
     [
-        "It reaches 97.5 %.",
+        "It reaches 97.5%.",
         "It reaches 97\n%.",
         "It trains in 12 seconds.",
         "It trains 1.5 times as fast.",
@@ -72,16 +72,16 @@ def test_texts_of_a_page():
         "An accuracy of 0.98.",
         "It makes 5 mistakes.",
         "It has 1,234 rows.",
-        "准确率是 97.5 %。",
+        "准确率是 97.5%。",
         "训练用了 12 秒。",
         "高出 3 个百分点。",
         "快了 3 倍。",
         "有 42 个参数。",
-        "(Kim, 2014) got 81.5 %. Ours is [[ metrics.x ]], and was 79.5 %.",
-        "Ours is 0.1 %, where 0.1 is a setting.",
-        "| ours | 97.5 % |",
-        "In 2012, ours reached 97.5 %.",
-        "With 2 · 4 = 8 heads it reaches 97.5 %.",
+        "(Kim, 2014) got 81.5%. Ours is [[ metrics.x ]], and was 79.5%.",
+        "Ours is 0.1%, where 0.1 is a setting.",
+        "| ours | 97.5% |",
+        "In 2012, ours reached 97.5%.",
+        "With 2 · 4 = 8 heads it reaches 97.5%.",
     ],
 )
 def test_typed_results_are_found(typed):
@@ -93,12 +93,12 @@ def test_typed_results_are_found(typed):
     "stated",
     [
         "It reaches [[ metrics.x | percent ]] in [[ metrics.s ]] seconds.",
-        "Dropout is 0.1, that is 10 %, over 128 units.",
+        "Dropout is 0.1, that is 10%, over 128 units.",
         "In 2012 two of the 12 networks of CIFAR-10 had 3 layers of 5 × 5.",
-        "Others reach 97.5 % (Kim, 2014).",
-        "Kim (2014) built one. It reaches 97.5 %.",
+        "Others reach 97.5% (Kim, 2014).",
+        "Kim (2014) built one. It reaches 97.5%.",
         "The layer has 12 · 128 = 1,536 weights.",
-        "An A-100 costs ¥1,234 and `97.5 %` is code, $0.98$ a formula.",
+        "An A-100 costs ¥1,234 and `97.5%` is code, $0.98$ a formula.",
         "A card has 24 GB. <!-- stated: a supposed card -->",
         "多出 24 GB。<!-- stated: 假设的显卡 -->",
     ],
@@ -108,13 +108,13 @@ def test_numbers_of_others_and_settings_are_not(stated):
 
 
 def test_headings_and_papers_keep_their_numbers():
-    assert not checks.typed_numbers(texts_of("## The 99.9 % {#reading}\n\n- A. Author, *A 99.9 % title*, 2014.\n"), set())
+    assert not checks.typed_numbers(texts_of("## The 99.9% {#reading}\n\n- A. Author, *A 99.9% title*, 2014.\n"), set())
 
 
 def test_copied_results_are_found():
-    for text in ("Others got 81.52 % (Kim, 2014).", "It has 545,098 of them. <!-- stated: no -->"):
+    for text in ("Others got 81.52% (Kim, 2014).", "It has 545,098 of them. <!-- stated: no -->"):
         assert checks.copied_numbers([paragraph(text)], {0.815234, 545098.0}, set())
-    for text in ("Others got 81.5 million (Kim, 2014).", "It has 81 %.", "It has 545,099."):
+    for text in ("Others got 81.5 million (Kim, 2014).", "It has 81%.", "It has 545,099."):
         assert not checks.copied_numbers([paragraph(text)], {0.815234, 545098.0}, set())
     assert not checks.copied_numbers([paragraph("Width 256.")], {256.0}, {256.0}), "a setting"
 
@@ -194,6 +194,10 @@ def test_numbers_agree_across_languages():
     assert checks.numbers(paragraph("13 亿参数，0.5，3 层")) == checks.numbers(paragraph("three layers, 0.5, a 1.3-billion-parameter model")) != checks.numbers(paragraph("1.4 billion, 0.5"))
 
 
+def test_a_number_that_touches_a_chinese_word_is_one():
+    assert checks.numbers(paragraph("把64个像素")) == checks.numbers(paragraph("64 pixels"))
+
+
 def test_a_lost_sentence_shows_in_the_length():
     chinese = "卷积让一个小窗口在图像上滑动。每到一个位置，就把窗口里的像素和一组权重逐个相乘再求和，这组权重叫作卷积核。窗口每次移动的距离叫步幅。"
     english = "A convolution slides a small window over the image. At every place it multiplies the pixels of the window by its weights, the kernel, and adds the products up. "
@@ -234,6 +238,8 @@ def test_words(language, text, wrong):
         ("zh", "待补。"),
         ("zh", "没有合上（括号。"),
         ("zh", "没有合上“引号。"),
+        ("zh", "准确率是 [[ metrics.x ]] %。"),
+        ("en", "At 5 % it is slow."),
     ],
 )
 def test_careless_texts(language, text):
@@ -269,7 +275,7 @@ def test_wrong_typography(wrong):
 @pytest.mark.parametrize(
     "right",
     [
-        "你好，世界。", "网络 A 和 B。", "用 `flatten` 展平。", "值 $x$ 很大，$y$。", "用了 [[ metrics.x | fixed(1) ]] 秒，约 3 %。", "**刚入门。** 先看",
+        "你好，世界。", "网络 A 和 B。", "用 `flatten` 展平。", "值 $x$ 很大，$y$。", "用了 [[ metrics.x | fixed(1) ]] 秒，约 3%。", "**刚入门。** 先看",
         "卷积（convolution，CNN）", "他说“好”。", "| 方法 | 用 5 层 |", "- D. H. Hubel、T. N. Wiesel，*Receptive fields*，1962。", "1 到 4 个，32 → 30", "a[0] (b)",
     ],
 )  # fmt: skip
@@ -279,7 +285,7 @@ def test_right_typography(right):
 
 def test_links():
     assert checks.targets("a\n[b](c.md#d) `[e](f)`\n```\n[g](h)\n```\n![i](j.svg \"k\") <https://l.org>") == [(2, "c.md#d"), (6, "j.svg"), (6, "https://l.org")]
-    for address in ("index.md", "models/cnn.md#training", "#live", "../results/models/cnn/loss.svg", "https://example.org/a?b=c#d"):
+    for address in ("index.md", "models/cnn.md#training", "#what-runs", "../results/models/cnn/loss.svg", "https://example.org/a?b=c#d"):
         assert checks.wrong_link(address, "en", "index") is None, address
     for address in ("no.md", "models/cnn.md#no", "#no", "../results/no.svg", "../zh/index.md", "http://example.org", "//example.org", "mailto:a@b.org", "models"):
         assert checks.wrong_link(address, "en", "index"), address
@@ -297,3 +303,75 @@ def test_wrong_addresses(address):
 def test_right_addresses():
     for address in ("https://a.org", "https://download.pytorch.org/whl/cpu", "https://a.org/b?c=d&e=f#g", "https://a.org/b/"):
         assert not checks.wrong_address(address)
+
+
+# --- code
+
+CODE = """\
+# A page
+
+```python
+--8<-- "models/a.py:setup"
+```
+
+## Only a heading {#heading}
+
+```python
+--8<-- "models/a.py:model"
+```
+
+A word.
+
+```python
+--8<-- "models/a.py:train"
+```
+
+??? code "What another lesson teaches"
+    ```python
+    --8<-- "models/a.py:shared"
+    ```
+
+```python
+--8<-- "models/a.py:main"
+```
+
+??? code "The figures and the command line"
+    ```python
+    --8<-- "models/a.py:figures"
+    ```
+
+    ```python
+    --8<-- "models/a.py:command"
+    ```
+"""
+SECTIONS = {name: "x = 1" for name in ("setup", "model", "train", "shared", "main", "figures", "command")}
+
+
+def test_code_without_a_word_between_is_found():
+    assert [line for line, _ in checks.runs_of_code(CODE)] == [9, 24]
+    assert not checks.runs_of_code(CODE.replace("## Only", "Not only").replace("\n```python\n--8<-- \"models/a.py:main", "\nIt runs.\n\n```python\n--8<-- \"models/a.py:main"))
+
+
+@pytest.mark.parametrize(("old", "new", "line"), [
+    ("", "", None),
+    ('??? code "The', '???+ code "The', 33),
+    ('??? code "The', '??? note "The', 33),
+    ("    ```\n\n    ```python\n    --8<-- \"models/a.py:command", "    ```\n\n??? code \"More\"\n    ```python\n    --8<-- \"models/a.py:command", 34),
+    ('??? code "The', 'A word.\n\n', 35),
+])
+def test_ends_that_are_not_folded_are_found(old, new, line):
+    text = CODE.replace(old, new, 1) if old else CODE
+    assert [line for line, _ in checks.unfolded_ends(text, {"models/a": SECTIONS})] == ([line] if line else [])
+
+
+def test_a_shared_section_before_the_end_may_be_folded_by_itself():
+    text = CODE.replace('```python\n--8<-- "models/a.py:main"\n```\n\n', "").replace("    ```python\n    --8<-- \"models/a.py:command\"\n    ```\n", "")
+    assert checks.unfolded_ends(text, {"models/a": SECTIONS})
+    assert not checks.unfolded_ends(text, {"models/a": SECTIONS | {"shared": "# From models/b.py, word for word:\nx = 1"}})
+
+
+def test_long_and_wide_programs_are_found():
+    lines = "\n".join(["x = 1", ""] * 250)
+    assert not checks.too_long("x" * 79, {"all": lines, "shared": f"# From models/b.py, word for word:\n{lines}"})
+    (wide, long) = checks.too_long("x = 1\n" + "x" * 80, {"all": lines, "more": "y = 1"})
+    assert wide[0] == 2 and "2 (80)" in wide[1] and "251 lines" in long[1]

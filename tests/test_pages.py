@@ -9,10 +9,9 @@ import page_checks as checks
 import pytest
 import pytest_codeblocks
 import yaml
-from bs4 import BeautifulSoup
 
 from tooling import glossary, hooks, pages, results
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, metrics, page_names, sections, snippet_names, stale_results
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, metrics, page_names, sections, snippet_names, snippet_path, stale_results
 
 PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
 each_page = pytest.mark.parametrize(("language", "page"), PAGES)
@@ -47,9 +46,9 @@ def rendered_blocks(language: str, page: str) -> int:
             names.append(extension)
         elif not next(iter(extension)).endswith(("toc", "highlight")):
             names.append(next(iter(extension)))
-    options["pymdownx.highlight"] = {"pygments_lang_class": True}
+    options["pymdownx.highlight"] = {"use_pygments": False}  # its colors take most of the time
     html = markdown.markdown(pages.as_read(language, page), extensions=[*names, "pymdownx.highlight"], extension_configs=options)
-    return len(BeautifulSoup(html, "html.parser").select("div.language-python, div.language-py, div.language-python3"))
+    return len(re.findall(r'<code [^>]*class="language-(?:python|py|python3)"', html))
 
 
 def headings(language: str, page: str) -> list[tuple[int, str, str | None, int]]:
@@ -106,9 +105,25 @@ def test_blocks_of_a_page_run_as_they_stand(language, page):
     found = blocks(language, page)
     for name in pages.programs(language, page):
         known = list(sections(name).values())
-        code = [block for block in found if block in known]
+        code = [block for block in known if block in found]  # a shared section stands on the page more than once
         assert '__name__ == "__main__"' in code[-1], f"snippets/{name}.py: its last section runs it, under `if __name__ == \"__main__\":`"
         exec(compile("\n\n".join(code), f"{page}: {name}", "exec"), {"__name__": "page"})
+
+
+@each_page
+def test_prose_stands_between_blocks_of_code(language, page):
+    in_page(checks.runs_of_code(pages.source(language, page)), language, page)
+
+
+@each_page
+def test_figures_and_command_line_are_folded_at_the_end_of_a_program(language, page):
+    programs = {name: sections(name) for name in pages.programs(language, page)}
+    in_page(checks.unfolded_ends(pages.source(language, page), programs), language, page)
+
+
+@each_snippet
+def test_a_program_is_short_and_narrow(name):
+    none_of(checks.too_long(snippet_path(name).read_text(encoding="utf-8"), sections(name)), f"snippets/{name}.py")
 
 
 @each_page
@@ -119,7 +134,7 @@ def test_titles_of_blocks_are_names_of_their_programs(language, page):
 
 @each_page
 def test_what_a_program_printed_stands_below_it(language, page):
-    included = pages.includes(pages.source(language, page), page)
+    included = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
     for (above, section), (file, _) in zip([("nothing", ""), *included], included):
         if not file.endswith(".py"):
             name = above.removesuffix(".py")
@@ -147,8 +162,10 @@ def test_snippet_imports_only_what_readers_have(name):
 # --- results
 
 
-def test_results_are_not_older_than_their_snippets():
-    stale = stale_results()
+@each_snippet
+def test_results_are_not_older_than_their_snippets(name):
+    sections(name)  # a program with a mistake is told of that first
+    stale = stale_results([name])
     assert not stale, "\n".join(stale.values())
 
 
@@ -213,10 +230,10 @@ def test_languages_have_the_same_pages():
     assert chinese == english, f"pages in one language only: {sorted(chinese ^ english)}"
 
 
-def test_every_page_is_in_the_navigation():
+@pytest.mark.parametrize("page", page_names("zh"))
+def test_every_page_is_in_the_navigation(page):
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in page_names("zh"):
-        assert re.search(rf"\b{re.escape(page)}\.md$", text, re.MULTILINE), f"mkdocs.yml: nav does not lead to {page}.md"
+    assert re.search(rf"\b{re.escape(page)}\.md$", text, re.MULTILINE), f"mkdocs.yml: nav does not lead to {page}.md; add the line `- {page}.md` below its chapter"
 
 
 def test_chapters_have_names_in_chinese():
@@ -241,7 +258,7 @@ def test_headings_agree(page):
 
 @each_pair
 def test_includes_agree(page):
-    same("include", page, *(pages.includes(pages.source(language, page), page) for language in LANGUAGES))
+    same("include", page, *(pages.includes(pages.source(language, page), f"docs/{language}/{page}.md") for language in LANGUAGES))
 
 
 @each_pair
@@ -277,10 +294,22 @@ def test_numbers_agree(page):
     same("number", page, chinese, english)
 
 
+def front_matter(language: str, page: str) -> dict:
+    """Return what a page's front matter says."""
+    front = pages.FRONT_MATTER.match(pages.source(language, page))
+    return yaml.safe_load(front[0].strip("-\n")) if front else {}
+
+
+@each_page
+def test_the_keys_of_the_front_matter_are_known(language, page):
+    unknown = sorted(front_matter(language, page).keys() - pages.FRONT_MATTER_KEYS.keys())
+    known = ", ".join(f"`{key}` ({what})" for key, what in pages.FRONT_MATTER_KEYS.items())
+    assert not unknown, f"docs/{language}/{page}.md: nothing reads `{', '.join(unknown)}` of its front matter; known are {known}"
+
+
 @each_page
 def test_page_is_described(language, page):
-    front = pages.FRONT_MATTER.match(pages.source(language, page))
-    description = yaml.safe_load(front[0].strip("-\n")).get("description", "") if front else ""
+    description = front_matter(language, page).get("description", "")
     assert 20 <= len(description) <= 200, f"docs/{language}/{page}.md: its front matter needs a `description` of 20 to 200 characters"
 
 

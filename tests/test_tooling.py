@@ -167,6 +167,7 @@ def test_a_wrong_marker_is_named(repository, old, new, line, advice):
         ("found [[ metrics.numbers ]]", "found [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("counts to [[ metrics.numbers ]]", "counts to [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | ]]", "[[ metrics.numbers | ]]: "),
+        ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | percnt ]]", "No filter named 'percnt'. There are percent, thousands, fixed, and Jinja's own"),
         ("found [[ metrics.numbers ]]", 'found [[ results["models/tyo"].numbers ]]', "docs/results/models/tyo/metrics.json is missing; run `python -m tooling.results models/tyo`"),
     ],
 )
@@ -209,10 +210,16 @@ def test_a_page_as_it_is_read(repository):
 
 @pytest.mark.parametrize(
     ("expression", "shown"),
-    [("0.98765 | percent", "98.8 %"), ("0.98449 | percent", "98.4 %"), ("0.98765 | percent(2)", "98.77 %"), ("1234567 | thousands", "1,234,567"), ("2.345 | fixed", "2.35"), ("2.345 | fixed(0)", "2")],
+    [("0.98765 | percent", "98.8%"), ("0.98449 | percent", "98.4%"), ("0.98765 | percent(2)", "98.77%"), ("1234567 | thousands", "1,234,567"), ("2.345 | fixed", "2.35"), ("2.345 | fixed(0)", "2")],
 )
 def test_numbers_are_written_as_asked(expression, shown):
     assert pages.fill_numbers(f"[[ {expression} ]]", "index", "index.md") == shown
+
+
+def test_no_space_stands_behind_a_lead_in_in_chinese():
+    text = "<p><strong>刚入门。</strong> 先看 <strong>GPT</strong> 的\n<strong>第二，</strong>\n再看</p>"
+    assert pages.lead_ins(text, "zh") == "<p><strong>刚入门。</strong>先看 <strong>GPT</strong> 的\n<strong>第二，</strong>再看</p>"
+    assert pages.lead_ins(text, "en") == text
 
 
 # --- formulas
@@ -231,10 +238,10 @@ def no_packages(monkeypatch):
         raise SiteError(f"{package} is missing")
 
     monkeypatch.setattr(packages, "find", find)
-    for kept in (katex.available, katex.to_html):
+    for kept in (katex.available, katex._set):
         kept.cache_clear()
     yield
-    for kept in (katex.available, katex.to_html):
+    for kept in (katex.available, katex._set):
         kept.cache_clear()
 
 
@@ -469,7 +476,7 @@ def build(folder) -> subprocess.CompletedProcess:
     [
         ("docs/en/models/cnn.md", "models/cnn.py:model", "models/cnn.py:modle", "snippets/models/cnn.py has no section `modle`; it has: "),
         ("docs/zh/models/cnn.md", "[[ metrics.cnn.seconds", "[[ metrics.cnn.secnods", "see docs/results/models/cnn/metrics.json for what was measured"),
-        ("docs/en/index.md", '[[ results["models/cnn"].cnn', '[[ results["models/cnm"].cnn', "run `python -m tooling.results models/cnm`"),
+        ("docs/en/concepts.md", '[[ results["concepts/counting"].LSTM', '[[ results["concepts/countnig"].LSTM', "run `python -m tooling.results concepts/countnig`"),
     ],
 )
 def test_the_build_stops_at_a_mistake_and_names_its_line(checkout, file, old, new, said):

@@ -30,9 +30,10 @@ def test_report_is_written(monkeypatch, tmp_path):
 
 
 def test_every_package_is_pinned():
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    assert sorted(weekly.REQUIREMENTS) == sorted(path.name for path in ROOT.glob("requirements*.txt"))
+    for name in weekly.REQUIREMENTS:
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
-            assert not line or line.startswith(("#", "-r ")) or weekly.PINNED.fullmatch(line), f"{name}: pin `{line}` as name==version"
+            assert not line or line.startswith(("#", "-r ")) or weekly.PINNED.fullmatch(line.partition("; ")[0]), f"{name}: pin `{line}` as name==version"
     assert weekly.pinned()["torch"] == "2.13.0"
 
 
@@ -61,6 +62,16 @@ def test_changes_are_tested_and_accepted_before_they_are_published():
     jobs = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))["jobs"]
     assert {"run": "pytest"} in jobs["test"]["steps"] and jobs["publish"]["needs"] == "test"
     assert jobs["publish"]["if"] == "github.ref == 'refs/heads/main'"
+    assert {"run": "pip install -r requirements-site.txt"} in jobs["publish"]["steps"]
+
+
+def test_the_lowest_and_the_highest_python_are_tried():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))["jobs"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for job, file in (("test", "requirements.txt"), ("read", "requirements-site.txt")):
+        tried = sorted(one["python"] for one in jobs[job]["strategy"]["matrix"]["include"])
+        lowest, highest = re.search(rf"^\| `{file}` \| (\S+) to (\S+) \|", readme, re.MULTILINE).groups()
+        assert (tried[0], tried[-1]) == (f"{lowest}.0", highest), f"site.yml: try the Pythons that README.md names for {file} in the job `{job}`"
 
 
 def test_everything_runs_again_each_week():

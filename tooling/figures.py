@@ -2,13 +2,13 @@
 
 import html
 import re
-from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 import yaml
 
 from tooling.lessons import DOCS, RESULTS, SiteError
+from tooling.reads import cached
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -76,7 +76,7 @@ def label(text: ElementTree.Element) -> str:
     return said
 
 
-@cache
+@cached
 def table() -> dict[str, dict]:
     """Return docs/figures.yml. Raises SiteError for a part that is none of its three."""
     found = yaml.safe_load(TABLE.read_text(encoding="utf-8"))

@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import yaml
 from bs4 import BeautifulSoup, Comment, NavigableString, Tag
 
 from tooling.lessons import DOCS, SiteError
+from tooling.reads import cached
 
 FILE = DOCS / "glossary.yml"
 KEYS = ("zh", "en", "zh_text", "en_text")
+NAMES = ("also", "avoid", "within")  # lists of names in each language; docs/glossary.yml says what for
 HEADINGS = {"zh": "| 中文 | 英文 | 含义 |", "en": "| term | Chinese | meaning |"}
+ALSO = {"zh": ("又称", "、", "。"), "en": (" Also called ", ", ", ".")}
 
 # Where no term is marked: what is a title, leads elsewhere or is not prose.
 SKIPPED = {
@@ -28,18 +30,19 @@ OPAQUE = re.compile(
 SET_ASIDE = re.compile(r"<!--glossary (\d+)-->")
 
 
-@cache
+@cached
 def terms() -> list[dict[str, Any]]:
     """Return the terms of docs/glossary.yml. Raises SiteError for an entry that is not complete."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     seen: dict[str, set[str]] = {"zh": set(), "en": set()}
     for number, entry in enumerate(entries, 1):
         where = f"docs/glossary.yml, term {number} ({entry.get('en') or entry.get('zh')})"
-        if set(entry) - {"avoid"} != set(KEYS) or not all(isinstance(entry[key], str) and entry[key].strip() for key in KEYS):
+        if set(entry) - set(NAMES) != set(KEYS) or not all(isinstance(entry[key], str) and entry[key].strip() for key in KEYS):
             raise SiteError(f"{where}: give it exactly {', '.join(KEYS)}, each a text")
-        avoid = entry.get("avoid", {})
-        if set(avoid) - seen.keys() or not all(name and isinstance(name, str) for names in avoid.values() for name in names or [""]):
-            raise SiteError(f"{where}: `avoid` lists other names of the term, as {{zh: [...], en: [...]}}")
+        for key in NAMES:
+            lists = entry.get(key, {})
+            if set(lists) - seen.keys() or not all(name and isinstance(name, str) for names in lists.values() for name in names or [""]):
+                raise SiteError(f"{where}: `{key}` lists names, as {{zh: [...], en: [...]}}")
         for language, names in seen.items():
             if entry[language].lower() in names:
                 raise SiteError(f"{where}: `{entry[language]}` stands there twice; remove one")
@@ -52,8 +55,15 @@ def table(language: str) -> str:
     other = "en" if language == "zh" else "zh"
     # the bytes of GB 18030 put common Chinese characters in the order of their pronunciation
     ordered = sorted(terms(), key=lambda term: term[language].lower().encode("gb18030"))
-    rows = [f"| {term[language]} | {term[other]} | {term[f'{language}_text']} |" for term in ordered]
+    rows = [f"| {term[language]} | {term[other]} | {term[f'{language}_text']}{also(term, language)} |" for term in ordered]
     return "\n".join([HEADINGS[language], "|---|---|---|", *rows])
+
+
+def also(term: dict[str, Any], language: str) -> str:
+    """Return the sentence that tells the other names of a term."""
+    before, comma, end = ALSO[language]
+    names = term.get("also", {}).get(language)
+    return f"{before}{comma.join(names)}{end}" if names else ""
 
 
 def is_name(text: str) -> bool:
@@ -61,10 +71,15 @@ def is_name(text: str) -> bool:
     return sum(letter.isupper() for letter in text) >= 2
 
 
-@cache
-def pattern(language: str) -> tuple[re.Pattern, dict[str, dict[str, Any]]]:
-    """Return what finds any term in a text of the language, and the entry of each found form."""
+@cached
+def pattern(language: str) -> tuple[re.Pattern, dict[str, dict[str, Any] | None]]:
+    """Return what finds any term in a text of the language, and the entry of each found form.
+
+    A longer word that a term is a part of, and that means something else, is found too and has no entry.
+    """
     entries = {}
+    for term in terms():
+        entries |= dict.fromkeys(term.get("within", {}).get(language, ()))
     for term in terms():
         entries[term[language]] = term
         if is_name(term["en"]):
@@ -80,9 +95,9 @@ def pattern(language: str) -> tuple[re.Pattern, dict[str, dict[str, Any]]]:
     return re.compile("|".join(forms)), entries
 
 
-def entry_of(found: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def entry_of(found: str, entries: dict[str, dict[str, Any] | None]) -> dict[str, Any] | None:
     """Return the entry of a form as it was found, at the beginning of a sentence too."""
-    return entries.get(found) or entries[found[0].lower() + found[1:]]
+    return entries[found] if found in entries else entries[found[0].lower() + found[1:]]
 
 
 def mark(content: str, language: str) -> str:
@@ -106,7 +121,7 @@ def mark(content: str, language: str) -> str:
         end = 0
         for match in find.finditer(text):
             term = entry_of(match[0], entries)
-            if term["en"] in marked:
+            if term is None or term["en"] in marked:
                 continue
             marked.add(term["en"])
             explained = soup.new_tag("abbr", title=term[f"{language}_text"], tabindex="0")

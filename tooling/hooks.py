@@ -5,25 +5,34 @@ The site is built once for each language; MkDocs calls each of these functions i
 """
 
 import html
+import logging
 import posixpath
 import re
 import shutil
+import socket
 import sys
+from copy import deepcopy
 from pathlib import Path
 
+import click
+from mkdocs.config import config_options
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.exceptions import PluginError
+from mkdocs.exceptions import Abort, PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+if __name__ != "tooling.hooks":  # `mkdocs serve` reads all anew for each build, see `on_pre_build`
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tooling" and name != "tooling.reads"]:
+        del sys.modules[name]
 
-from tooling import aside, figures, glossary, install, katex, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
+from tooling import figures, glossary, home, install, katex, kept, live, needs, notebook_pages, pages, repository, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
-from tooling.lessons import DOCS, LANGUAGES, ROOT, SNIPPETS, SiteError, page_names, run_record  # noqa: E402
-from tooling.notebooks import notebook  # noqa: E402
+from tooling.lessons import DOCS, LANGUAGES, SNIPPETS, SiteError, lesson_names, run_record, stale_results  # noqa: E402
+
+log = logging.getLogger("mkdocs.hooks")
 
 WORDS = {
     "zh": {
@@ -42,7 +51,7 @@ WORDS = {
         "start": "Run the model here",
         "failed": "The script that runs the model cannot be loaded. Check your connection and try again.",
         "ran": "Last run: {date}, Python {python}, PyTorch {torch}, {cores} CPU cores, "
-        "{seconds:.0f} s, {memory:,} MB of memory at most.",
+        "{seconds:.0f} s, {memory:,} MB of memory at most. ",
         "download": "Download the program",
         "notebook": "Notebook",
         "notebook_file": "Download the notebook",
@@ -56,6 +65,48 @@ def language_of(config: MkDocsConfig) -> str:
     return config.plugins["i18n"].current_language
 
 
+def serving() -> bool:
+    """Tell whether `mkdocs serve` builds. Its pages have no policy: they reload themselves by a script that is not ours."""
+    command = click.get_current_context(silent=True)
+    return command is not None and command.info_name == "serve"
+
+
+starting = False  # `mkdocs serve`, which has not opened its port yet
+
+
+def on_startup(command, dirty):
+    """Remember that the port is still to be opened."""
+    global starting
+    starting = command == "serve"
+
+
+def on_config(config):
+    """Say before all work that the port of `mkdocs serve` is in use."""
+    global starting
+    if starting:
+        host, port = config.dev_addr
+        try:
+            socket.create_server((host, port)).close()
+        except OSError as error:
+            raise Abort(
+                f"{host}:{port} cannot be opened ({error.strerror}); end what serves there, another `mkdocs serve` perhaps "
+                f"(Ctrl-C ends it), or choose another port: mkdocs serve -a {host}:{port + 1}"
+            ) from None
+        starting = False
+
+
+@event_priority(-200)  # after mkdocs-static-i18n (-100), which chooses the language in on_config
+def on_pre_build(config):
+    """Warn of results that are older than their programs, and look up what is kept of the builds before this one."""
+    global of_this_build
+    config_options.Hooks._load_hook.cache_clear()  # what changes below tooling/ takes effect in the next build
+    language = language_of(config)
+    if language == LANGUAGES[0]:
+        for told in stale_results().values():
+            log.warning(told)
+    of_this_build = kept.Kept(config, language, serving(), config.plugins["material/search"].search_index)
+
+
 def is_notebook(page: Page) -> bool:
     """Tell whether a page is the notebook of a lesson."""
     return page.file.src_uri.endswith(".ipynb")
@@ -65,13 +116,8 @@ def is_notebook(page: Page) -> bool:
 def on_files(files, config):
     """Add the notebooks, the programs to download, KaTeX's style, and onnxruntime-web."""
     language = language_of(config)
-    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(ROOT / ".cache" / "mkdocs-jupyter" / language)
-    try:
-        books = {page: notebook(language, page, config.site_url) for page in lessons(language)}
-    except SiteError as error:
-        raise PluginError(str(error)) from None
-    for page, book in books.items():
-        files.append(notebook_pages.file_of(language, page, book, config))
+    for page in lesson_names(language):
+        files.append(notebook_pages.file_of(language, page, config))
     if language == LANGUAGES[0]:
         for path in SNIPPETS.rglob("*.py"):
             uri = f"snippets/{path.relative_to(SNIPPETS).as_posix()}"
@@ -83,9 +129,20 @@ def on_files(files, config):
     return files
 
 
-def lessons(language: str) -> list[str]:
-    """Return the pages that have a snippet of their name, and so a notebook."""
-    return [page for page in page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
+@event_priority(-200)
+def on_nav(nav, config, files):
+    """Make the contents of all pages that are not kept."""
+    of_this_build.on_nav(nav, config, files)
+
+
+def on_pre_page(page, config, files):
+    """Make the notebook of a lesson, which mkdocs-jupyter is about to read."""
+    if is_notebook(page):
+        try:
+            notebook_pages.make(page, language_of(config))
+        except SiteError as error:
+            raise PluginError(str(error)) from None
+    return page
 
 
 def on_page_markdown(markdown, page, config, files):
@@ -95,9 +152,10 @@ def on_page_markdown(markdown, page, config, files):
     language, name = language_of(config), name_of(page)
     try:
         text = pages.as_read(language, name).replace("<!-- glossary -->", glossary.table(language))
-        if name in lessons(language):
+        text = home.fill(text, language, config.nav, config.plugins["i18n"].current_language_config.nav_translations or {})
+        if (SNIPPETS / f"{name}.py").is_file():
             title, _, rest = text.lstrip("\n").partition("\n")
-            text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"
+            text = f"{title}\n\n{lesson_bar(language, name, page, config)}\n{rest}"
         for key in ("description", "result"):
             if key in page.meta:
                 page.meta[key] = pages.fill_numbers(page.meta[key], name, f"docs/{page.file.src_uri}")
@@ -111,7 +169,7 @@ def name_of(page: Page) -> str:
     return page.file.src_uri.partition("/")[2].removesuffix(".md")
 
 
-def lesson_bar(language: str, name: str, page: Page) -> str:
+def lesson_bar(language: str, name: str, page: Page, config: MkDocsConfig) -> str:
     """Return the line that says when, on what and how well the program ran, and the downloads."""
     words, record = WORDS[language], run_record(name)
     program = get_relative_url(f"snippets/{name}.py", page.url)
@@ -120,10 +178,11 @@ def lesson_bar(language: str, name: str, page: Page) -> str:
     if result:
         result = pages.fill_numbers(result, name, f"docs/{page.file.src_uri}")
     return (
-        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)} {result}</p>'
+        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)}{result}</p>'
         f'<p><a href="{program}" download>{words["download"]}</a> '
         f'<a href="notebook/">{words["notebook"]}</a> '
-        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n\n'
+        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a>'
+        f'{repository.notebook_links(config, language, f"{page.url}notebook/{file}")}</p></div>\n\n'
         f"``` {{.bash .install}}\n{install.command(list(pages.programs(language, name)))}\n```\n"
     )
 
@@ -137,7 +196,8 @@ def on_page_content(content, page, config, files):
     where = f"docs/{page.file.src_uri}"
     try:
         if is_notebook(page):
-            return notebook_pages.content_of(content, page, language_of(config), WORDS[language_of(config)])
+            return notebook_pages.content_of(content, page, config, language_of(config), WORDS[language_of(config)])
+        content = pages.lead_ins(content, language_of(config))
         if name_of(page) != "glossary":  # that page explains every term already
             content = glossary.mark(content, language_of(config))
         formulas = 0
@@ -150,6 +210,7 @@ def on_page_content(content, page, config, files):
 
         content = needs.explain(FORMULA.sub(formula, content), language_of(config))
         page.meta["formulas"] = formulas > 0 and katex.available()
+        content += repository.page_links(config, language_of(config), where)
         content, models = live.places(content, page.url, WORDS[language_of(config)])
         page.meta["live"] = models > 0
         return IMAGE.sub(lambda match: figure(match, page, language_of(config)), content)
@@ -168,9 +229,20 @@ def figure(match: re.Match, page: Page, language: str) -> str:
     return set_aside(figures.inline(svg, name.replace("/", "-"), alternative, caption))
 
 
-def on_pre_build(config):
-    """Forget what was set aside in the build before this one."""
-    aside.pieces.clear()
+@event_priority(-200)
+def on_env(env, config, files):
+    """Offer the notebooks for download, and set into the theme all pages that are not kept."""
+    for file in files.documentation_pages():
+        if is_notebook(file.page):
+            files.append(notebook_pages.download(file.page, config))
+    of_this_build.on_env(env, config, files)
+    return env
+
+
+def on_template_context(context, template_name, config):
+    """Let the languages lead to their home pages, not to those of the page that was made before."""
+    config.extra.alternate = deepcopy(config.plugins["i18n"].extra_alternate)
+    return context
 
 
 def on_page_context(context, page, config, nav):
@@ -181,23 +253,14 @@ def on_page_context(context, page, config, nav):
     return context
 
 
-with_policy = True
-
-
-def on_startup(command, dirty):
-    """Leave the policy out of `mkdocs serve`: its page reloads itself by a script that is not ours."""
-    global with_policy
-    with_policy = command != "serve"
-
-
 def on_post_page(output, page, config):
-    """Finish a page of the site: put back what was set aside."""
-    return theme_mends.finish(aside.put_back(output), WORDS[language_of(config)], with_policy)
+    """Finish a page of the site."""
+    return theme_mends.finish(notebook_pages.linked(output, config), WORDS[language_of(config)], not serving())
 
 
 def on_post_template(output, template_name, config):
     """Finish the page for an address that is not there."""
-    return theme_mends.finish(output, WORDS[language_of(config)], with_policy) if template_name == "404.html" else output
+    return theme_mends.finish(output, WORDS[language_of(config)], not serving()) if template_name == "404.html" else output
 
 
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which merges the languages
@@ -205,12 +268,14 @@ def on_post_build(config):
     """Mend the theme's script, split the search index, and add KaTeX's fonts as far as the pages need them."""
     if config.plugins["i18n"].building:
         return  # the build of one language within that of the site
+    katex.end()
+    kept.tidy()
     theme_mends.mend_script(config)
     search.split(config)
     if katex.available():
         target = Path(config.site_dir, "assets", "katex", "fonts")
         target.mkdir(parents=True, exist_ok=True)
-        for path in katex.fonts():
+        for path in katex.fonts(kept.letters):
             shutil.copy(path, target / f"{path.stem.rpartition('-')[0]}.woff2")
 
 

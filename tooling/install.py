@@ -3,16 +3,16 @@
 import ast
 import re
 import sys
-from functools import cache
 
 from tooling.lessons import ROOT, SiteError, sections
+from tooling.reads import cached
 
 # Packages whose module has another name.
 PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", re.MULTILINE)
 
 
-@cache
+@cached
 def pins() -> dict[str, str]:
     """Return the packages that the requirements of the site and its programs name, each with its version."""
     return dict(PINNED.findall("\n".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("requirements*.txt")))))

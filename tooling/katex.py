@@ -17,7 +17,7 @@ from tooling.lessons import ROOT, SiteError
 log = logging.getLogger("mkdocs.hooks.katex")
 
 CACHE = ROOT / ".cache" / "katex"
-written: set[str] = set()  # the characters of all formulas so far
+written: set[str] = set()  # the characters of the formulas of a page
 
 
 @cache
@@ -46,6 +46,24 @@ STRUT = re.compile(r'katex-strut" style="height:([\d.]+)em')
 
 
 @cache
+def _set(tex: str, display: bool) -> str:
+    """Return what KaTeX makes of a formula. Raises SiteError for one that it refuses."""
+    process = _process()
+    process.stdin.write(json.dumps({"tex": tex, "display": display}) + "\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline() or '{"error": "node ended"}')
+    if "error" in answer:
+        raise SiteError(f"the formula `{tex}` cannot be set: {answer['error']}")
+    return answer["html"]
+
+
+def end() -> None:
+    """End the process that sets formulas; the next formula starts another."""
+    if _process.cache_info().currsize:
+        _process().communicate()
+        _process.cache_clear()
+
+
 def to_html(tex: str, display: bool) -> str:
     """Return the HTML and MathML of a formula, or, without KaTeX, its code.
 
@@ -53,16 +71,11 @@ def to_html(tex: str, display: bool) -> str:
     """
     if not available():
         return f"<span><code>{html.escape(tex)}</code></span>"
-    process = _process()
-    process.stdin.write(json.dumps({"tex": tex, "display": display}) + "\n")
-    process.stdin.flush()
-    answer = json.loads(process.stdout.readline() or '{"error": "node ended"}')
-    if "error" in answer:
-        raise SiteError(f"the formula `{tex}` cannot be set: {answer['error']}")
-    written.update(html.unescape(answer["html"]))
-    tallest = max(map(float, STRUT.findall(answer["html"])))
+    made = _set(tex, display)
+    written.update(html.unescape(made))
+    tallest = max(map(float, STRUT.findall(made)))
     # a wide formula scrolls by the keys too, and one far from the screen has the room it takes
-    return answer["html"].replace('<span class="katex-display"', f'<span class="katex-display" tabindex="0" style="--height: {tallest}"', 1)
+    return made.replace('<span class="katex-display"', f'<span class="katex-display" tabindex="0" style="--height: {tallest}"', 1)
 
 
 def words(formula: str) -> str:
@@ -76,20 +89,20 @@ def stylesheet() -> str:
     return re.sub(r',url\([^)]*\.(?:woff|ttf)\) format\("[a-z]+"\)', "", style)
 
 
-def fonts() -> list[Path]:
-    """Return the fonts that the style names, with the characters alone that formulas of the site hold."""
+def fonts(letters: set[str]) -> list[Path]:
+    """Return the fonts that the style names, with the characters alone that formulas of the site hold: these letters."""
     from fontTools import subset  # only here: it takes a while
 
     made = []
     for path in sorted(packages.find("katex", "dist/fonts").glob("*.woff2")):
         # another KaTeX, or another way of making them, makes other fonts
-        source = path.read_bytes() + Path(__file__).read_bytes() + "".join(sorted(written)).encode()
+        source = path.read_bytes() + Path(__file__).read_bytes() + "".join(sorted(letters)).encode()
         small = CACHE / f"{path.stem}-{hashlib.sha256(source).hexdigest()[:16]}.woff2"
         if not small.is_file():
             options = subset.Options(flavor="woff2")
             with subset.load_font(path, options) as font:
                 subsetter = subset.Subsetter(options)
-                subsetter.populate(text="".join(written))
+                subsetter.populate(text="".join(letters))
                 subsetter.subset(font)
                 CACHE.mkdir(parents=True, exist_ok=True)
                 subset.save_font(font, small, options)

@@ -32,6 +32,11 @@ def page_names(language: str) -> list[str]:
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.md"))
 
 
+def lesson_names(language: str) -> list[str]:
+    """Return the names of the pages that have a snippet of their name, and so a notebook, sorted."""
+    return [page for page in page_names(language) if (SNIPPETS / f"{page}.py").is_file()]
+
+
 def snippet_path(name: str) -> Path:
     """Return the file of a snippet. Raises SiteError where there is none."""
     path = SNIPPETS / f"{name}.py"
@@ -108,22 +113,24 @@ def run_record(name: str) -> dict:
     return load_json(RESULTS / name / "run.json")
 
 
-def fingerprints(name: str, folder: Path | None = None) -> dict[str, str]:
+def fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
     """Return the hash of a snippet's file, that of its program, comments and docstrings aside, and that of its exporter.
 
-    `folder` is where the snippets lie, if not in this repository. Raises SyntaxError for what is no program.
+    `root` is where the repository lies, if it is another one. Raises SyntaxError for what is no program.
     """
-    text = (folder / f"{name}.py" if folder else snippet_path(name)).read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    tree = ast.parse((root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    found = {
-        "file": hashlib.sha256(text.encode()).hexdigest(),
-        "program": hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
-    }
-    if exporter_path(name).is_file():
-        parts = exporter_path(name), ROOT / "tooling" / "live" / "export.py"
+    return file_fingerprints(name, root) | {"program": hashlib.sha256(ast.dump(tree).encode()).hexdigest()}
+
+
+def file_fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
+    """Return the hash of a snippet's file and that of its exporter, which are quickly found."""
+    text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
+    found = {"file": hashlib.sha256(text.encode()).hexdigest()}
+    parts = [(root or ROOT) / "tooling" / "live" / file for file in (f"{name}.py", "export.py")]
+    if parts[0].is_file():
         found["live"] = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return found
 
@@ -146,15 +153,15 @@ def altered_results() -> dict[str, str]:
     return altered
 
 
-def stale_results() -> dict[str, str]:
-    """Return the results that are older than their snippet, each with what to do.
+def stale_results(names: list[str] | None = None) -> dict[str, str]:
+    """Return the results that are older than their snippet, each with what to do; of all snippets, or of those named.
 
     Results on the default data must come from the very file. Those on real data, which not
     every contributor has, only have to come from the same program: a comment may change.
     """
     stale = {}
-    for name in snippet_names():
-        current = fingerprints(name)
+    for name in snippet_names() if names is None else names:
+        current = file_fingerprints(name)
         try:
             record = run_record(name)
         except SiteError:
@@ -164,8 +171,8 @@ def stale_results() -> dict[str, str]:
                 stale[name] = f"docs/results/{name} is older than {file}; run `python -m tooling.results {name}`"
                 break
         for record in sorted((RESULTS / name).glob("*/run.json")):
-            data = record.parent.name
-            if load_json(record)["program"] != current["program"]:
+            data, stored = record.parent.name, load_json(record)
+            if stored["file"] != current["file"] and stored["program"] != fingerprints(name)["program"]:
                 stale[f"{name}/{data}"] = (
                     f"docs/results/{name}/{data} is older than snippets/{name}.py; "
                     f"run `python -m tooling.results {name} --data {data}=FOLDER`"

@@ -4,17 +4,22 @@ import base64
 import html
 import posixpath
 import re
+from pathlib import Path
 
+import nbconvert.exporters.html
 import nbformat
 from bs4 import BeautifulSoup
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, InclusionLevel
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
+from mkdocs_jupyter import nbconvert2, plugin
 
-from tooling import figures, katex, pages
+from tooling import figures, katex, pages, repository
 from tooling.aside import set_aside
 from tooling.lessons import LANGUAGES, ROOT, SiteError
+from tooling.notebooks import notebook
+from tooling.templates import kept_templates
 
 NOTEBOOKS = ROOT / ".cache" / "notebooks"
 
@@ -27,13 +32,8 @@ class NotebookPage(File):
         return True
 
 
-def file_of(language: str, page: str, book: nbformat.NotebookNode, config: MkDocsConfig) -> File:
-    """Write a notebook beside the other build products and return it as a page of the site."""
-    path = NOTEBOOKS / language / f"{page}.ipynb"
-    text = nbformat.writes(book) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+def file_of(language: str, page: str, config: MkDocsConfig) -> File:
+    """Return the notebook of a lesson as a page of the site."""
 
     def page_in(locale: str) -> File:
         prefix = "" if locale == LANGUAGES[0] else f"{locale}/"
@@ -49,20 +49,69 @@ def file_of(language: str, page: str, book: nbformat.NotebookNode, config: MkDoc
     return file
 
 
+# Where the site is published, in what is made before it is known.
+SITE = "site:/"
+
+
+def make(page: Page, language: str) -> None:
+    """Write the notebook of a lesson where mkdocs-jupyter looks for it. Raises SiteError for what is wrong in the lesson."""
+    page.book = nbformat.writes(notebook(language, page.file.src_uri.removesuffix(".ipynb"), SITE)) + "\n"
+    path = Path(page.file.abs_src_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page.book, encoding="utf-8")
+
+
+def download(page: Page, config: MkDocsConfig) -> File:
+    """Return the notebook of a lesson as a file to download."""
+    uri = posixpath.join(posixpath.dirname(page.file.dest_uri), posixpath.basename(page.file.src_uri))
+    return File.generated(config, uri, content=page.book.replace(f"]({SITE}", f"]({config.site_url}"))
+
+
+def linked(output: str, config: MkDocsConfig) -> str:
+    """Return a page of the site whose links lead to where the site is published."""
+    return output.replace(f'href="{SITE}', f'href="{config.site_url}')
+
+
+class Unparsed(str):
+    """What nbconvert wrote, which it would parse for marks that `content_of` makes or removes: half of its time."""
+
+    def __new__(cls, text: str, features: str) -> "Unparsed":
+        """Take the text as it is."""
+        return super().__new__(cls, text)
+
+    def select(self, _: str) -> list:
+        """Find nothing to mark."""
+        return []
+
+
+class Exporter(nbconvert2.HTMLExporter):
+    """nbconvert's, which does not compile its templates for each notebook."""
+
+    def _create_environment(self):
+        environment = super()._create_environment()
+        environment.bytecode_cache = kept_templates()
+        return environment
+
+
+nbconvert.exporters.html.BeautifulSoup = Unparsed
+nbconvert2.HTMLExporter = Exporter
+plugin._get_nb_toc_tokens = lambda path, depth: ([], None)  # `content_of` makes it of the headings
+
+
 # What mkdocs-jupyter brings for a page without a theme; this site's theme has it.
 UNUSED = ".zeroclipboard-container, .clipboard-copy-txt, .jp-InputPrompt, .jp-OutputPrompt, .jp-Collapser, .anchor-link"
 STYLE_OR_SCRIPT = re.compile(r"<(style|script)\b.*?</\1>", re.DOTALL)
 PREFORMATTED = re.compile(r"(?<=<pre>).*?(?=</pre>)", re.DOTALL)
 
 
-def content_of(content: str, page: Page, language: str, words: dict[str, str]) -> str:
+def content_of(content: str, page: Page, config: MkDocsConfig, language: str, words: dict[str, str]) -> str:
     """Keep of mkdocs-jupyter's page what the theme does not bring itself.
 
     Half a megabyte of style, and scripts from other hosts, stay behind; the code takes the
     theme's colors and copy button; the headings take the ids that they have in the lesson.
     """
     lesson = page.file.src_uri.removesuffix(".ipynb")
-    content = PREFORMATTED.sub(lambda match: set_aside(match[0]), STYLE_OR_SCRIPT.sub("", content))
+    content = PREFORMATTED.sub(lambda match: set_aside(match[0]), STYLE_OR_SCRIPT.sub("", pages.lead_ins(content, language)))
     soup = BeautifulSoup(content, "html.parser")
     for node in soup.select(UNUSED):
         node.decompose()
@@ -88,6 +137,7 @@ def content_of(content: str, page: Page, language: str, words: dict[str, str]) -
         name = heading.get_text(strip=True)
         tokens.append({"level": int(heading.name[1]), "id": identity, "name": name, "html": name, "children": []})
     title = soup.find("h1")
+    page.title = title.get_text(strip=True)
     title["id"] = "notebook"
     top = {"level": 1, "id": "notebook", "name": title.get_text(strip=True), "html": title.get_text(strip=True)}
     page.toc = get_toc([top | {"children": [token for token in tokens if token["level"] == 2]}])
@@ -103,7 +153,8 @@ def content_of(content: str, page: Page, language: str, words: dict[str, str]) -
         alone = image.parent.name == "p" and not image.parent.get_text(strip=True)
         (image.parent if alone else image).replace_with(drawn)  # a paragraph holds no figure
     file = f"{posixpath.basename(lesson)}.ipynb"
-    back = f'<p><a href="../">{words["lesson"]}</a> · <a href="{file}" download>{words["notebook_file"]}</a></p>'
+    elsewhere = repository.notebook_links(config, language, f"{page.url}{file}")
+    back = f'<p><a href="../">{words["lesson"]}</a> · <a href="{file}" download>{words["notebook_file"]}</a>{elsewhere}</p>'
     title.insert_after(BeautifulSoup(back, "html.parser"))
     return str(soup.select_one(".jupyter-wrapper"))
 

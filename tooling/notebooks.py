@@ -46,6 +46,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
     printed = {
         list(sections(name).values())[-1]: RESULTS / name / "output.txt" for name in programs(language, page)
     }
+    book.cells = [cell for cell in book.cells if cell.source.strip()]
     for number, cell in enumerate(book.cells):
         cell.id = f"cell-{number}"  # not at random: the rendered page is kept until the text changes
         if cell.cell_type == "code":

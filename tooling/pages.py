@@ -14,9 +14,21 @@ NUMBER = re.compile(r"\[\[ (.+?) \]\]")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
-jinja.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
-jinja.filters["thousands"] = lambda number: f"{number:,}"
-jinja.filters["fixed"] = lambda number, digits=2: f"{number:.{digits}f}"
+# The filters of a number on a page, `[[ metrics.accuracy | percent ]]`, besides Jinja's own.
+FILTERS = {
+    "percent": lambda share, digits=1: f"{100 * share:.{digits}f}%",
+    "thousands": lambda number: f"{number:,}",
+    "fixed": lambda number, digits=2: f"{number:.{digits}f}",
+}
+jinja.filters |= FILTERS
+
+# What the front matter of a page may say.
+FRONT_MATTER_KEYS = {
+    "description": "a sentence for search engines",
+    "result": "what the line below the title, and the home page, say of the last run",
+    "card": "a few words beside the title on the home page",
+    "hide": "what the theme leaves out: navigation, toc",
+}
 
 
 class Results:
@@ -24,6 +36,12 @@ class Results:
 
     def __getitem__(self, name: str) -> dict:
         return {**metrics(name), "run": run_record(name)}
+
+
+@cache
+def expression(text: str) -> jinja2.Template:
+    """Return what fills in the value of an expression."""
+    return jinja.from_string("{{ " + text + " }}")
 
 
 def fill_numbers(text: str, page: str, where: str) -> str:
@@ -38,7 +56,11 @@ def fill_numbers(text: str, page: str, where: str) -> str:
     def fill(line: str, number: int) -> str:
         def value(match: re.Match) -> str:
             try:
-                return jinja.from_string("{{ " + match[1] + " }}").render(values)
+                return expression(match[1]).render(values)
+            except jinja2.TemplateAssertionError as error:  # a filter that is not there
+                raise SiteError(
+                    f"{where}, line {number}: {match[0]}: {error.message} There are {', '.join(FILTERS)}, and Jinja's own, such as round"
+                ) from None
             except (jinja2.TemplateError, SiteError, TypeError, ValueError) as error:
                 raise SiteError(
                     f"{where}, line {number}: {match[0]}: {error}; "
@@ -63,9 +85,12 @@ def includes(text: str, where: str) -> list[tuple[str, str | None]]:
         if match is None:
             raise SiteError(f'{where}, line {number}: write an include as `--8<-- "models/cnn.py:model"`')
         file, section = match.groups()
+        program = file.removesuffix(".py") if file.endswith(".py") else None
+        # a mistake within the program is none of this page's: it is told without it
+        known = sections(program) if program and (SNIPPETS / file).is_file() else {}
         try:
-            if file.endswith(".py"):
-                known = sections(file.removesuffix(".py"))
+            if program:
+                snippet_path(program)
                 if section is None:
                     raise SiteError(f"name a section of snippets/{file}; it has: {', '.join(known)}")
                 if section not in known:
@@ -104,6 +129,14 @@ def as_read(language: str, page: str) -> str:
     includes(text, where)
     body = expand(needs.mark(text), page, where)
     return FRONT_MATTER.sub("", body)
+
+
+LEAD_IN = re.compile(r"(?<=[，。：；！？])</strong>[ \n]")
+
+
+def lead_ins(content: str, language: str) -> str:
+    """Return a page's HTML without the space behind `**In bold.**`: Markdown needs it to see the end, Chinese has none."""
+    return LEAD_IN.sub("</strong>", content) if language == "zh" else content
 
 
 def programs(language: str, page: str) -> dict[str, list[str]]:

@@ -20,13 +20,14 @@ COMMANDS = {
     "The results": [sys.executable, "-m", "tooling.results", "--check"],
     "The planted faults": [sys.executable, "tests/faults/run.py"],
 }
-PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.MULTILINE)
+PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)$", re.MULTILINE)  # not what one system alone needs
+REQUIREMENTS = ("requirements-site.txt", "requirements.txt", "requirements-dev.txt")
 LINES = 60  # of each command, the last ones
 
 
 def pinned() -> dict[str, str]:
-    """Return the packages that requirements.txt and requirements-dev.txt name, each with its version."""
-    return dict(PINNED.findall("\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("requirements.txt", "requirements-dev.txt"))))
+    """Return the packages that the files of requirements name, each with its version."""
+    return dict(PINNED.findall("\n".join((ROOT / name).read_text(encoding="utf-8") for name in REQUIREMENTS)))
 
 
 def upgrade() -> None:

@@ -1,5 +1,5 @@
 # --8<-- [start:setup]
-"""Check rules of thumb on models that fit into no memory."""
+"""Check rules of thumb on models of all sizes, built without memory."""
 
 import argparse
 import json

@@ -25,7 +25,7 @@ def main() -> None:
     try:
         F.cross_entropy(predictions, labels)
     except ValueError as error:
-        print(f"the loss: ValueError: {error}")
+        print(f"the loss: ValueError:\n  {error}")
     silent = [
         batch for batch in range(1, 65)
         if batch * 64 * 8 * 8 % (64 * 6 * 6) == 0
@@ -34,7 +34,7 @@ def main() -> None:
     try:
         classifier(x.flatten(1))
     except RuntimeError as error:
-        print(f"with flatten(1): RuntimeError: {error}")
+        print(f"with flatten(1): RuntimeError:\n  {error}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 # --8<-- [start:program]
 """The encoder's output, passed a second time, lands in the place of a mask."""
 
+import textwrap
+
 import torch
 from torch import nn
 
@@ -23,10 +25,10 @@ def decode(
 
 def main() -> None:
     """Show the error, and the sizes at which there is none."""
-    print("source 10, target 7, batch 32, hidden 64, 4 heads:")
-    print(f"  {decode(10, 7, 32, 64, 4)}")
-    print("source 16, target 8, batch 8, hidden 8, 2 heads:")
-    print(f"  {decode(16, 8, 8, 8, 2)}")
+    for sizes in ((10, 7, 32, 64, 4), (16, 8, 8, 8, 2)):
+        told = "source {}, target {}, batch {}, hidden {}, {} heads:"
+        print(told.format(*sizes))
+        print(textwrap.indent(textwrap.fill(decode(*sizes), 70), "  "))
     print("repair: name it, decoder(x, memory, tgt_mask=causal_mask)")
 
 

@@ -1,227 +1,310 @@
 # --8<-- [start:setup]
-"""What does a Transformer lose without positions, heads, warm-up or the causal mask?"""
+"""What does a Transformer lose without positions, heads, warm-up or mask?"""
 
 import argparse
+import itertools
 import json
 import math
 import random
 import re
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from babel.dates import format_date
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 accelerator = torch.accelerator.current_accelerator(check_available=True)
 device = accelerator or torch.device("cpu")
-PAD, START, END = range(3)
-LANGUAGES = ("zh", "en")
-STYLES = ("full", "long", "medium", "short")
 # --8<-- [end:setup]
 
 
-# --8<-- [start:variant]
-class Variant(NamedTuple):
-    """How a training is to run; the defaults leave nothing out."""
-
-    positions: bool = True
-    num_heads: int = 4
-    warmup: float = 0.1  # share of the steps
-    causal: bool = True
-
-
-VARIANTS = {
-    "complete": Variant(),
-    "without positions": Variant(positions=False),
-    "one head": Variant(num_heads=1),
-    "without warm-up": Variant(warmup=0),
-    "without causal mask": Variant(causal=False),
-}
-# --8<-- [end:variant]
-
-
 # --8<-- [start:data]
-class Data(NamedTuple):
-    """Examples as tokens, (source, target) each, and the names of the tokens."""
-
-    train: list[tuple[list[int], list[int]]]
-    test: list[tuple[list[int], list[int]]]
-    names: list[str]
+# From models/transformer.py, word for word:
+Pair = tuple[list[int], list[int]]  # the tokens of a source and of its target
 
 
 def write(days: list[date]) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield every day in all styles and both directions as pieces of text."""
+    """Yield every day in four styles, into English and into Chinese."""
     for day in days:
-        for style in STYLES:
-            texts = [" ".join(format_date(day, style, to).split()) for to in LANGUAGES]
+        for style in ("full", "long", "medium", "short"):
+            texts = (format_date(day, style, to) for to in ("zh", "en"))
             zh, en = (re.findall("[A-Za-z]+|.", text) for text in texts)
             yield ["<en>", style, *zh], en
             yield ["<zh>", style, *en], zh
 
 
-def load_data(train_days: int = 8000, test_days: int = 100, seed: int = 0) -> Data:
-    """Return examples of days that are divided before they are written down."""
-    days = [date(1970, 1, 1) + timedelta(number) for number in range(29_220)]
+def load_data(
+    train_days: int = 8000, seed: int = 0
+) -> tuple[dict[str, list[Pair]], list[str]]:
+    """Return the pairs of each part, and the piece that each token is.
+
+    Days are divided first and written down afterwards.
+    """
+    days = [date(1970, 1, 1) + timedelta(n) for n in range(29_220)]  # to 2049
     random.Random(seed).shuffle(days)
-    train = list(write(days[test_days : test_days + train_days]))
-    test = list(write(days[:test_days]))
-    pieces = sorted({piece for pair in train for side in pair for piece in side})
-    names = ["<pad>", "<start>", "<end>", *pieces]
+    texts = {
+        "train": list(write(days[125 : 125 + train_days])),
+        "validation": list(write(days[100:125])),
+        "test": list(write(days[:100])),
+    }
+    known = {one for pair in texts["train"] for side in pair for one in side}
+    names = ["<pad>", "<start>", "<end>", *sorted(known)]
     numbers = {name: number for number, name in enumerate(names)}
-    tokens = [
-        [tuple([numbers[piece] for piece in side] for side in pair) for pair in part]
-        for part in (train, test)
-    ]
-    return Data(*tokens, names)
-
-
-def pad(rows: list[list[int]]) -> torch.Tensor:
-    """Return rows of tokens as one tensor, (rows, longest), filled up with PAD."""
-    longest = max(map(len, rows))
-    filled = [row + [PAD] * (longest - len(row)) for row in rows]
-    return torch.tensor(filled, device=device)
+    pairs = {
+        part: [tuple([numbers[piece] for piece in side] for side in pair)
+               for pair in found]
+        for part, found in texts.items()
+    }
+    return pairs, names
 # --8<-- [end:data]
 
 
-# --8<-- [start:model]
-class Transformer(nn.Module):
-    """The lesson's model, in which a variant can switch parts off."""
+# --8<-- [start:batches]
+# From models/transformer.py, word for word:
+PAD, START, END = range(3)  # the first tokens of the vocabulary
 
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int, variant: Variant
-    ):
+
+def pad(rows: list[list[int]]) -> Tensor:
+    """Return rows of tokens as one tensor, (rows, longest), padded."""
+    rows = [torch.tensor(row, device=device) for row in rows]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+
+
+def collate(pairs: list) -> tuple[Tensor, Tensor]:
+    """Return sources, (batch, m), and targets between marks, (batch, n)."""
+    sources, targets = zip(*pairs)
+    return pad(sources), pad([[START, *row, END] for row in targets])
+# --8<-- [end:batches]
+
+
+# --8<-- [start:positions]
+# From models/transformer_layers.py, word for word:
+def positional_encoding(length: int, hidden_size: int) -> Tensor:
+    """Return (length, hidden): sines and cosines of each position."""
+    if hidden_size % 2:
+        raise ValueError(f"sine and cosine are a pair; {hidden_size} is odd")
+    position = torch.arange(length)[:, None]  # (length, 1)
+    even = torch.arange(0, hidden_size, 2)  # (hidden / 2,)
+    angle = position * torch.exp(-math.log(10000) / hidden_size * even)
+    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
+# --8<-- [end:positions]
+
+
+# --8<-- [start:model]
+# From models/transformer.py, word for word:
+class Transformer(nn.Module):
+    """Encoder and decoder over one vocabulary of `input_size` tokens."""
+
+    def __init__(self, input_size: int, hidden_size: int,
+                 num_layers: int, num_heads: int):
         super().__init__()
-        self.variant, self.scale = variant, math.sqrt(hidden_size)
+        self.scale = math.sqrt(hidden_size)
         self.embedding = nn.Embedding(input_size, hidden_size)
         nn.init.normal_(self.embedding.weight, std=1 / self.scale)
-        angle = torch.arange(64)[:, None] * torch.exp(
-            -math.log(10000) / hidden_size * torch.arange(0, hidden_size, 2)
+        table = positional_encoding(256, hidden_size)
+        self.register_buffer("table", table, persistent=False)
+        sizes = hidden_size, num_heads, 4 * hidden_size  # last: feed-forward
+        options = {"dropout": 0.0, "batch_first": True, "norm_first": True}
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(*sizes, **options), num_layers,
+            norm=nn.LayerNorm(hidden_size), enable_nested_tensor=False,
         )
-        table = torch.stack([angle.sin(), angle.cos()], 2).flatten(1)  # (64, hidden)
-        self.register_buffer("table", table * variant.positions, persistent=False)
-        sizes = 4 * hidden_size, 0.0  # feed-forward, dropout
-        order = {"batch_first": True, "norm_first": True}
-        encoder = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(hidden_size, variant.num_heads, *sizes, **order),
-            num_layers, norm=nn.LayerNorm(hidden_size), enable_nested_tensor=False,
-        )
-        self.body = nn.Transformer(
-            hidden_size, variant.num_heads, num_layers, num_layers, *sizes,
-            custom_encoder=encoder, **order,
+        self.decoder = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(*sizes, **options), num_layers,
+            norm=nn.LayerNorm(hidden_size),
         )
         self.projection = nn.Linear(hidden_size, input_size)
 
-    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Turn tokens, (batch, length), into vectors, (batch, length, hidden)."""
-        return self.embedding(tokens) * self.scale + self.table[: tokens.shape[1]]
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Turn tokens, (batch, length), into (batch, length, hidden)."""
+        x = self.embedding(tokens) * self.scale
+        return x + self.table[: tokens.shape[1]]
 
-    def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return logits, (batch, target length, vocabulary)."""
-        length = target.shape[1]
-        future = torch.ones(length, length, dtype=torch.bool, device=target.device)
-        future = future.triu(1)
-        hidden = self.body(
-            self.embed(source), self.embed(target),
-            tgt_mask=future & self.variant.causal, tgt_key_padding_mask=target == PAD,
-            src_key_padding_mask=source == PAD, memory_key_padding_mask=source == PAD,
+    def causal_mask(self, length: int) -> Tensor:
+        """Return (length, length), True where a key lies in the future."""
+        ones = torch.ones(length, length, dtype=torch.bool)
+        return ones.triu(1).to(self.projection.weight.device)
+
+    def encode(self, source: Tensor) -> Tensor:
+        """Return the memory, (batch, m, hidden), of source, (batch, m)."""
+        x = self.embed(source)
+        return self.encoder(x, src_key_padding_mask=source == PAD)
+
+    def decode(self, target: Tensor, memory: Tensor, source: Tensor) -> Tensor:
+        """Return (batch, n, hidden): what each target token leads to."""
+        return self.decoder(
+            self.embed(target), memory,
+            tgt_mask=self.causal_mask(target.shape[1]),
+            tgt_key_padding_mask=target == PAD,
+            memory_key_padding_mask=source == PAD,
         )
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Return logits, (batch, n, input_size), of the token after each."""
+        hidden = self.decode(target, self.encode(source), source)
         return self.projection(hidden)
 # --8<-- [end:model]
 
 
 # --8<-- [start:train]
+# From models/transformer.py, word for word:
 def rate(step: int, steps: int, warmup: float) -> float:
-    """Return the share of the highest learning rate: a rise, if asked, and a fall."""
+    """Return the share of the highest learning rate: a rise, then a fall."""
     rise = max(1, int(warmup * steps))
     return min((step + 1) / rise, (steps - step) / (steps - rise + 1))
 
 
-def train(model: Transformer, examples: list, steps: int, size: int = 128) -> float:
-    """Train with teacher forcing; return the mean loss of the last tenth of it."""
-    optimizer = torch.optim.AdamW(model.parameters(), 0.003, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate(step, steps, model.variant.warmup)
+def teacher_forced(model: nn.Module, source: Tensor, target: Tensor) -> Tensor:
+    """Return the mean loss, a scalar, of each token after the right ones.
+
+    `source` is (batch, m); `target`, (batch, n), begins with START.
+    """
+    logits = model(source, target[:, :-1])  # (batch, n - 1, input_size)
+    wanted = target[:, 1:]  # (batch, n - 1): the same, one step on
+    return F.cross_entropy(
+        logits.flatten(0, 1), wanted.flatten(), ignore_index=PAD
     )
-    model.train()
+
+
+def train(
+    model: nn.Module, loader: DataLoader, steps: int,
+    watch: Callable[[], float], warmup: float = 0.1,
+) -> list[float]:
+    """Return the loss of each step; print ten times what `watch` returns."""
+    optimizer = torch.optim.AdamW(model.parameters(), 0.003, (0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate(step, steps, warmup)
+    )
     losses = []
-    for _ in range(steps):
-        batch = random.sample(examples, size)
-        source = pad([given for given, _ in batch])  # (batch, source length)
-        target = pad([[START, *wanted, END] for _, wanted in batch])
-        logits = model(source, target[:, :-1])  # (batch, target length, vocabulary)
-        loss = F.cross_entropy(
-            logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-    return float(np.mean(losses[-max(1, steps // 10) :]))
+    while len(losses) < steps:
+        for source, target in itertools.islice(loader, steps - len(losses)):
+            model.train()
+            loss = teacher_forced(model, source, target)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            if len(losses) % math.ceil(steps / 10) == 0:
+                print(f"  step {len(losses):5}: loss {losses[-1]:.4f}, "
+                      f"right in validation {watch():.1%}", flush=True)
+    return losses
 # --8<-- [end:train]
 
 
-# --8<-- [start:evaluate]
+# --8<-- [start:greedy]
+# From models/transformer.py, word for word:
 @torch.inference_mode()
-def evaluate(model: Transformer, examples: list, longest: int = 30) -> dict[str, float]:
-    """Return the shares of right next tokens and of right translations (greedy)."""
+def greedy(
+    model: nn.Module, source: Tensor, longest: int = 40
+) -> list[list[int]]:
+    """Translate (batch, m) by the likeliest token each time, up to END."""
     model.eval()
-    source = pad([given for given, _ in examples])
-    target = pad([[START, *wanted, END] for _, wanted in examples])
-    guessed = model(source, target[:, :-1]).argmax(2)  # each after the right beginning
-    real = target[:, 1:] != PAD
-    tokens = (guessed == target[:, 1:])[real].float().mean().item()
+    memory = model.encode(source)
+    target = torch.full((len(source), 1), START, device=source.device)
+    while target.shape[1] < longest and not (target == END).any(1).all():
+        last = model.decode(target, memory, source)[:, -1]  # (batch, hidden)
+        likeliest = model.projection(last).argmax(1, keepdim=True)
+        target = torch.cat([target, likeliest], dim=1)
+    rows = target[:, 1:].tolist()
+    return [row[: (row + [END]).index(END)] for row in rows]
+# --8<-- [end:greedy]
 
-    made = target[:, :1]  # from here on the model sees only what it wrote itself
-    while made.shape[1] < longest and not (made == END).any(1).all():
-        made = torch.cat([made, model(source, made)[:, -1:].argmax(2)], dim=1)
-    right = []
-    for row, (_, wanted) in zip(made[:, 1:].tolist(), examples):
-        right.append(row[: len(wanted) + 1] == [*wanted, END])
-    return {"tokens": tokens, "exact": float(np.mean(right))}
+
+# --8<-- [start:evaluate]
+# From models/transformer.py, word for word:
+def evaluate(model: nn.Module, pairs: list[Pair]) -> float:
+    """Return the share of pairs translated right to the last token."""
+    sources, targets = zip(*pairs)
+    found = greedy(model, pad(sources))
+    return sum(a == b for a, b in zip(found, targets)) / len(pairs)
 # --8<-- [end:evaluate]
+
+
+# --8<-- [start:variants]
+class Unmasked(Transformer):
+    """The lesson's network, which may look at what it is to predict."""
+
+    def causal_mask(self, length: int) -> Tensor:
+        """Return (length, length): nothing is hidden."""
+        return torch.zeros_like(super().causal_mask(length))
+
+
+def make(variant: str, input_size: int) -> nn.Module:
+    """Return the lesson's network, but for what the variant leaves out."""
+    kind = Unmasked if variant == "without causal mask" else Transformer
+    model = kind(input_size, 64, 2, 1 if variant == "one head" else 4)
+    if variant == "without positions":
+        model.table.zero_()
+    return model.to(device)
+
+
+VARIANTS = (
+    "complete", "without positions", "one head", "without warm-up",
+    "without causal mask",
+)
+# --8<-- [end:variants]
+
+
+# --8<-- [start:next_tokens]
+@torch.inference_mode()
+def next_tokens(model: nn.Module, pairs: list[Pair]) -> float:
+    """Return the share of right next tokens, each after a right beginning."""
+    source, target = collate(pairs)
+    guessed = model.eval()(source, target[:, :-1]).argmax(2)  # (batch, n - 1)
+    wanted = target[:, 1:]
+    return (guessed == wanted)[wanted != PAD].float().mean().item()
+# --8<-- [end:next_tokens]
 
 
 # --8<-- [start:main]
 def main(
-    out: Path, steps: int = 500, train_days: int = 8000, test_days: int = 100
+    out: Path, seed: int = 0, steps: int = 500, train_days: int = 8000
 ) -> dict:
-    """Train every variant alike; write metrics.json into `out` and return it."""
-    data = load_data(train_days, test_days)
-    print(f"{len(data.test):,} test dates, both directions; {steps} steps for each\n")
-    print(f"{'':20} training loss  next token right  translation right", flush=True)
+    """Train every variant alike; write metrics.json to `out`; return it."""
+    pairs, names = load_data(train_days, seed)
+    test, validation = pairs["test"], pairs["validation"]
     metrics = {}
-    for name, variant in VARIANTS.items():
-        torch.manual_seed(0)
-        random.seed(0)
-        model = Transformer(len(data.names), 64, 2, variant).to(device)
-        started = time.perf_counter()
-        loss = train(model, data.train, steps)
-        key = name.replace(" ", "_").replace("-", "_")
-        metrics[key] = {
-            "loss": loss, **evaluate(model, data.test),
-            "seconds": time.perf_counter() - started,
+    for variant in VARIANTS:
+        print(variant, flush=True)
+        torch.manual_seed(seed)
+        model = make(variant, len(names))
+        loader = DataLoader(
+            pairs["train"], 128, shuffle=True, collate_fn=collate
+        )
+        losses = train(
+            model, loader, steps, lambda: evaluate(model, validation),
+            warmup=0 if variant == "without warm-up" else 0.1,
+        )
+        last = losses[-math.ceil(steps / 10) :]
+        metrics[re.sub("[ -]", "_", variant)] = {
+            "loss": sum(last) / len(last),
+            "tokens": next_tokens(model, test), "exact": evaluate(model, test),
         }
-        print(f"{name:20}{loss:14.4f}{metrics[key]['tokens']:18.1%}"
-              f"{metrics[key]['exact']:19.1%}", flush=True)
+    print(f"\n{len(test)} test dates:      loss  next token  translation")
+    for variant, found in zip(VARIANTS, metrics.values()):
+        print(f"{variant:20}{found['loss']:8.4f}{found['tokens']:12.1%}"
+              f"{found['exact']:13.1%}")
     out.mkdir(parents=True, exist_ok=True)
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    text = json.dumps(metrics, indent=2) + "\n"
+    (out / "metrics.json").write_text(text, encoding="utf-8")
     return metrics
+# --8<-- [end:main]
 
 
+# --8<-- [start:command_line]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--out", type=Path, default=Path("transformer_ablation-results")
     )
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args([] if "ipykernel" in sys.modules else None)
-    main(options.out)
-# --8<-- [end:main]
+    main(options.out, options.seed)
+# --8<-- [end:command_line]

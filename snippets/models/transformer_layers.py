@@ -11,80 +11,85 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from matplotlib.colors import LinearSegmentedColormap
-from torch import nn
+from torch import Tensor, nn
 # --8<-- [end:setup]
 
 
 # --8<-- [start:attention]
 def attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-    hidden: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return weighted values, (..., queries, size), and weights, (..., queries, keys).
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return weighted values, (..., n, size), and weights, (..., n, m).
 
-    Query: (..., queries, size); key and value: (..., keys, size). `hidden` is True
-    where a query must not look. Ashish Vaswani et al., Attention is all you need, 2017.
+    Query: (..., n, size); key and value: (..., m, size). `mask` is True where
+    a query must not look.
+
+    Ashish Vaswani et al., Attention is all you need, 2017.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    if hidden is not None:
-        scores = scores.masked_fill(hidden, -math.inf)  # (..., queries, keys)
+    if mask is not None:
+        scores = scores.masked_fill(mask, -math.inf)  # (..., n, m)
     weights = scores.softmax(-1)  # each row sums to 1
     return weights @ value, weights
 # --8<-- [end:attention]
 
 
 # --8<-- [start:masks]
-def causal_mask(length: int) -> torch.Tensor:
-    """Return (length, length), True where the key lies in the query's future."""
+def causal_mask(length: int) -> Tensor:
+    """Return (length, length), True where the key lies in the future."""
     return torch.ones(length, length, dtype=torch.bool).triu(1)
 
 
-def padding_mask(tokens: torch.Tensor, pad: int = 0) -> torch.Tensor:
-    """Return (batch, 1, 1, length), True at padding; it fits every head and query."""
+def padding_mask(tokens: Tensor, pad: int = 0) -> Tensor:
+    """Return (batch, 1, 1, length), True at padding, for any head and query.
+
+    `tokens` is (batch, length).
+    """
     return (tokens == pad)[:, None, None, :]
 # --8<-- [end:masks]
 
 
 # --8<-- [start:multi_head]
 class MultiHeadAttention(nn.Module):
-    """Attention in several heads; parameters are named as in nn.MultiheadAttention."""
+    """Attention in heads; parameters named as in nn.MultiheadAttention."""
 
     def __init__(self, hidden_size: int, num_heads: int):
         super().__init__()
         if hidden_size % num_heads:
-            raise ValueError(f"{hidden_size} cannot be split into {num_heads} heads")
+            raise ValueError(f"{num_heads} heads do not divide {hidden_size}")
         self.num_heads = num_heads
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
+        weight = torch.empty(3 * hidden_size, hidden_size)  # W^Q, W^K, W^V
+        self.in_proj_weight = nn.Parameter(nn.init.xavier_uniform_(weight))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * hidden_size))
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
-        nn.init.xavier_uniform_(self.in_proj_weight)
+        self.out_proj = nn.Linear(hidden_size, hidden_size)  # W^O
 
     def forward(
-        self, query: torch.Tensor, memory: torch.Tensor,
-        hidden: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Let (batch, queries, hidden) look at (batch, keys, hidden).
+        self, query: Tensor, memory: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Let (batch, n, hidden) look at (batch, m, hidden).
 
-        Return the result, shaped like the query, and the weights of every head,
-        (batch, heads, queries, keys).
+        Return the result, shaped like the query, and the weights of every
+        head, (batch, heads, n, m).
         """
-        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        weights = self.in_proj_weight.chunk(3)
+        biases = self.in_proj_bias.chunk(3)
+        given = query, memory, memory
         q, k, v = (
             F.linear(x, weight, bias)  # (batch, length, hidden)
-            .unflatten(-1, (self.num_heads, -1))  # (batch, length, heads, size)
-            .transpose(1, 2)  # (batch, heads, length, size)
-            for x, weight, bias in zip((query, memory, memory), weights, biases)
+            .unflatten(-1, (self.num_heads, -1))  # (batch, length, heads, s)
+            .transpose(1, 2)  # (batch, heads, length, s)
+            for x, weight, bias in zip(given, weights, biases)
         )
-        found, weights = attention(q, k, v, hidden)  # (batch, heads, queries, size)
+        found, weights = attention(q, k, v, mask)  # (batch, heads, n, s)
         return self.out_proj(found.transpose(1, 2).flatten(2)), weights
 # --8<-- [end:multi_head]
 
 
 # --8<-- [start:positions]
-def positional_encoding(length: int, hidden_size: int) -> torch.Tensor:
-    """Return (length, hidden): a sine and a cosine of the position for each rate."""
+def positional_encoding(length: int, hidden_size: int) -> Tensor:
+    """Return (length, hidden): sines and cosines of each position."""
     if hidden_size % 2:
-        raise ValueError(f"sines and cosines come in pairs; {hidden_size} is odd")
+        raise ValueError(f"sine and cosine are a pair; {hidden_size} is odd")
     position = torch.arange(length)[:, None]  # (length, 1)
     even = torch.arange(0, hidden_size, 2)  # (hidden / 2,)
     angle = position * torch.exp(-math.log(10000) / hidden_size * even)
@@ -94,9 +99,10 @@ def positional_encoding(length: int, hidden_size: int) -> torch.Tensor:
 
 # --8<-- [start:normalization]
 class LayerNorm(nn.Module):
-    """Give every position mean 0 and variance 1, then scale and shift each number.
+    """Give every position mean 0 and variance 1, then scale and shift.
 
-    Jimmy Lei Ba, Jamie Ryan Kiros and Geoffrey E. Hinton, Layer normalization, 2016.
+    Jimmy Lei Ba, Jamie Ryan Kiros and Geoffrey E. Hinton, Layer
+    normalization, 2016.
     """
 
     def __init__(self, hidden_size: int):
@@ -104,10 +110,11 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(hidden_size))
         self.bias = nn.Parameter(torch.zeros(hidden_size))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Normalize the last dimension of x, (..., hidden)."""
         variance, mean = torch.var_mean(x, dim=-1, keepdim=True, correction=0)
-        return (x - mean) / torch.sqrt(variance + 1e-5) * self.weight + self.bias
+        x = (x - mean) / torch.sqrt(variance + 1e-5)
+        return x * self.weight + self.bias
 # --8<-- [end:normalization]
 
 
@@ -122,18 +129,16 @@ class EncoderLayer(nn.Module):
         self.linear2 = nn.Linear(4 * hidden_size, hidden_size)
         self.norm1, self.norm2 = LayerNorm(hidden_size), LayerNorm(hidden_size)
 
-    def forward(
-        self, x: torch.Tensor, hidden: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return (batch, length, hidden), every position having seen the others."""
-        x = self.norm1(x + self.self_attn(x, x, hidden)[0])
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return (batch, m, hidden), each position informed by the others."""
+        x = self.norm1(x + self.self_attn(x, x, mask)[0])
         return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
 # --8<-- [end:encoder]
 
 
 # --8<-- [start:decoder]
 class DecoderLayer(nn.Module):
-    """Like the encoder's layer, with a look at the encoder's output in between."""
+    """Like the encoder's, with a look at the encoder's output in between."""
 
     def __init__(self, hidden_size: int, num_heads: int):
         super().__init__()
@@ -145,12 +150,12 @@ class DecoderLayer(nn.Module):
         self.norm3 = LayerNorm(hidden_size)
 
     def forward(
-        self, x: torch.Tensor, memory: torch.Tensor,
-        hidden: torch.Tensor | None = None, memory_hidden: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Return x, (batch, length, hidden), after it has seen the memory too."""
-        x = self.norm1(x + self.self_attn(x, x, hidden)[0])
-        x = self.norm2(x + self.multihead_attn(x, memory, memory_hidden)[0])
+        self, x: Tensor, memory: Tensor,
+        mask: Tensor | None = None, memory_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return x, (batch, n, hidden), informed by (batch, m, hidden)."""
+        x = self.norm1(x + self.self_attn(x, x, mask)[0])
+        x = self.norm2(x + self.multihead_attn(x, memory, memory_mask)[0])
         return self.norm3(x + self.linear2(F.relu(self.linear1(x))))
 # --8<-- [end:decoder]
 
@@ -163,7 +168,7 @@ class Stack(nn.Module):
         super().__init__()
         self.layers, self.norm = nn.ModuleList(layers), LayerNorm(hidden_size)
 
-    def forward(self, x: torch.Tensor, *others: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: Tensor, *others: Tensor | None) -> Tensor:
         """Pass x, (batch, length, hidden), through all layers."""
         for layer in self.layers:
             x = layer(x, *others)
@@ -171,7 +176,7 @@ class Stack(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """Encoder and decoder; its parameters are named as in nn.Transformer."""
+    """Encoder and decoder; parameters named as in nn.Transformer."""
 
     def __init__(self, hidden_size: int, num_layers: int, num_heads: int):
         super().__init__()
@@ -182,108 +187,114 @@ class EncoderDecoder(nn.Module):
         self.decoder = Stack(decoders, hidden_size)
 
     def forward(
-        self, source: torch.Tensor, target: torch.Tensor,
-        source_hidden: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Return (batch, target length, hidden); no position sees its future."""
-        memory = self.encoder(source, source_hidden)
+        self, source: Tensor, target: Tensor, source_mask: Tensor | None = None
+    ) -> Tensor:
+        """Return (batch, n, hidden) for sources of (batch, m, hidden)."""
+        memory = self.encoder(source, source_mask)
         future = causal_mask(target.shape[1]).to(target.device)
-        return self.decoder(target, memory, future, source_hidden)
+        return self.decoder(target, memory, future, source_mask)
 # --8<-- [end:whole]
 
 
 # --8<-- [start:compare]
 @torch.no_grad()
-def compare(seed: int = 0) -> dict[str, float]:
-    """Return the largest difference to PyTorch's for each part, with equal weights."""
-    torch.manual_seed(seed)
-    x, y = torch.randn(3, 9, 32), torch.randn(3, 7, 32)  # (batch, length, hidden)
+def compare() -> dict[str, float]:
+    """Return each part's largest difference to PyTorch's, weights equal."""
+    x, y = torch.randn(3, 9, 32), torch.randn(3, 7, 32)  # (batch, length, d)
     tokens = torch.ones(3, 9, dtype=torch.long)
     tokens[1, 6:] = 0  # the second source is three tokens shorter
-    q, k, v = torch.randn(3, 2, 4, 7, 8)  # each (batch, heads, length, size)
+    padding, future = tokens == 0, causal_mask(7)
+    q, k, v = torch.randn(3, 2, 4, 7, 8)  # each (batch, heads, length, s)
     theirs = {
-        "attention": F.scaled_dot_product_attention(q, k, v, attn_mask=~causal_mask(7)),
+        "attention": F.scaled_dot_product_attention(q, k, v, ~future),
         "layer normalization": F.layer_norm(x, (32,)),
     }
-    ours = {"attention": attention(q, k, v, causal_mask(7))[0],
-            "layer normalization": LayerNorm(32)(x)}
-    padded = {"key_padding_mask": tokens == 0}
+    ours = {
+        "attention": attention(q, k, v, future)[0],
+        "layer normalization": LayerNorm(32)(x),
+    }
     reference = nn.MultiheadAttention(32, 4, batch_first=True)
-    theirs["multi-head attention"] = reference(y, x, x, **padded)[0]
     own = MultiHeadAttention(32, 4)
     own.load_state_dict(reference.state_dict())
-    ours["multi-head attention"] = own(y, x, padding_mask(tokens))[0]
+    theirs["heads"] = reference(y, x, x, key_padding_mask=padding)[0]
+    ours["heads"] = own(y, x, padding_mask(tokens))[0]
 
-    reference = nn.Transformer(32, 4, 2, 2, 128, dropout=0.0, batch_first=True)
+    reference = nn.Transformer(32, 4, 2, 2, 128, 0.0, batch_first=True)
     own = EncoderDecoder(32, 2, 4)
     own.load_state_dict(reference.state_dict())
     theirs["encoder and decoder"] = reference(
-        x, y, tgt_mask=causal_mask(7), src_key_padding_mask=tokens == 0,
-        memory_key_padding_mask=tokens == 0,
+        x, y, tgt_mask=future,
+        src_key_padding_mask=padding, memory_key_padding_mask=padding,
     )
     ours["encoder and decoder"] = own(x, y, padding_mask(tokens))
-    return {name: (ours[name] - theirs[name]).abs().max().item() for name in ours}
+    return {
+        name: (ours[name] - theirs[name]).abs().max().item() for name in ours
+    }
 # --8<-- [end:compare]
 
 
+# --8<-- [start:main]
+def main(out: Path, seed: int = 0) -> dict:
+    """Compare all parts with PyTorch's; write metrics and figures to `out`."""
+    torch.manual_seed(seed)
+    differences = compare()
+    for name, difference in differences.items():
+        print(f"{name}: differs from PyTorch's by {difference:.1e} at most")
+    model = EncoderDecoder(hidden_size=64, num_layers=2, num_heads=4)
+    parameters = sum(p.numel() for p in model.parameters())
+    print(f"2 + 2 layers of 64 numbers: {parameters:,} parameters")
+    metrics = {
+        "equal": max(differences.values()) < 1e-5, "parameters": parameters,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(metrics, indent=2) + "\n"
+    (out / "metrics.json").write_text(text, encoding="utf-8")
+    draw_masks(out / "masks.svg")
+    draw_positions(out / "positions.svg")
+    return metrics
+# --8<-- [end:main]
+
+
 # --8<-- [start:figures]
-def draw_positions(file: Path, length: int = 64, hidden_size: int = 64) -> None:
+def draw_masks(file: Path) -> None:
+    """Draw what a query may look at: by padding, causal mask, and both."""
+    tokens = torch.tensor([[1, 1, 1, 1, 1, 0, 0]])
+    padding = padding_mask(tokens)[0, 0].expand(7, 7)  # (queries, keys)
+    causal = causal_mask(7)
+    shown = {"padding": padding, "causal": causal, "both": padding | causal}
+    shades = ["#2f8fd0", "#80808030"]  # seen, hidden
+    colors = LinearSegmentedColormap.from_list("seen", shades)
+    fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.9), layout="constrained")
+    for ax, (title, mask) in zip(axes, shown.items()):
+        ax.pcolormesh(mask.float().numpy(), cmap=colors, edgecolors="gray")
+        ax.set(title=title, xlabel="key", aspect="equal", xticks=[], yticks=[])
+        ax.invert_yaxis()
+    axes[0].set_ylabel("query")
+    fig.savefig(file)
+
+
+def draw_positions(file: Path) -> None:
     """Draw the encoding of 64 positions, and how alike two positions are."""
-    table = positional_encoding(length, hidden_size)  # (length, hidden)
+    table = positional_encoding(64, 64).numpy()  # (length, hidden)
     shades = ["#2f8fd0", "#80808000", "#e07b39"]  # -1, 0, 1
     colors = LinearSegmentedColormap.from_list("signs", shades)
     fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
-    axes[0].imshow(table.T.numpy(), cmap=colors, vmin=-1, vmax=1, aspect="auto")
+    axes[0].imshow(table.T, cmap=colors, vmin=-1, vmax=1, aspect="auto")
     axes[0].set(xlabel="position", ylabel="number in the vector")
     for start, color in ((0, "#2f8fd0"), (20, "#e07b39"), (40, "#3f9a5f")):
-        axes[1].plot(table @ table[start], color=color, label=f"with position {start}")
+        label = f"with position {start}"
+        axes[1].plot(table @ table[start], color=color, label=label)
     axes[1].set(xlabel="position", ylabel="dot product", ylim=(10, 44))
     axes[1].legend(frameon=False)
     fig.savefig(file)
 
 
-def draw_masks(file: Path) -> None:
-    """Draw what a query may look at: the padding mask, the causal mask, and both."""
-    tokens = torch.tensor([[1, 1, 1, 1, 1, 0, 0]])
-    padding = padding_mask(tokens)[0, 0].expand(7, 7)  # (queries, keys)
-    causal = causal_mask(7)
-    shown = {"padding": padding, "causal": causal, "both": padding | causal}
-    colors = LinearSegmentedColormap.from_list("seen", ["#2f8fd0", "#80808030"])
-    fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.9), layout="constrained")
-    for ax, (title, mask) in zip(axes, shown.items()):
-        seen = mask.float().numpy()
-        ax.pcolormesh(seen, cmap=colors, edgecolors="gray", linewidth=0.5)
-        ax.set(title=title, xlabel="key", aspect="equal", xticks=[], yticks=[])
-        ax.invert_yaxis()
-    axes[0].set_ylabel("query")
-    fig.savefig(file)
-# --8<-- [end:figures]
-
-
-# --8<-- [start:main]
-def main(out: Path) -> dict:
-    """Compare all parts with PyTorch's; write figures and metrics.json into `out`."""
-    differences = compare()
-    for name, difference in differences.items():
-        print(f"{name}: differs from PyTorch's by {difference:.1e} at most")
-    model = EncoderDecoder(hidden_size=64, num_layers=2, num_heads=4)
-    count = {
-        "encoder_layer": sum(p.numel() for p in model.encoder.layers[0].parameters()),
-        "decoder_layer": sum(p.numel() for p in model.decoder.layers[0].parameters()),
-        "whole": sum(p.numel() for p in model.parameters()),
-    }
-    print(f"2 + 2 layers of 64 numbers: {count['whole']:,} parameters")
-    metrics = {"equal": max(differences.values()) < 1e-5, "parameters": count}
-    out.mkdir(parents=True, exist_ok=True)
-    draw_positions(out / "positions.svg")
-    draw_masks(out / "masks.svg")
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("transformer_layers-results"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("transformer_layers-results")
+    )
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args([] if "ipykernel" in sys.modules else None)
-    main(options.out)
-# --8<-- [end:main]
+    main(options.out, options.seed)
+# --8<-- [end:figures]

@@ -17,8 +17,10 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 RATES = [10 ** (exponent / 2) for exponent in range(-8, 2)]  # 0.0001 to 3.2
+# --8<-- [end:setup]
 
 
+# --8<-- [start:data]
 def load_data() -> list[Tensor]:
     """Return pixels, (count, 64), and labels: to train, choose and test.
 
@@ -36,7 +38,7 @@ def load_data() -> list[Tensor]:
     )
     parts = (train, check, test)
     return [part[rows] for rows in parts for part in (images, labels)]
-# --8<-- [end:setup]
+# --8<-- [end:data]
 
 
 # --8<-- [start:rules]

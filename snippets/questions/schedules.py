@@ -18,8 +18,11 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 PEAKS = (0.03, 0.1, 0.3, 0.6)
+# --8<-- [end:setup]
 
 
+# --8<-- [start:data]
+# From questions/optimizers.py, word for word:
 def load_data() -> list[Tensor]:
     """Return pixels, (count, 64), and labels: to train, choose and test.
 
@@ -37,7 +40,7 @@ def load_data() -> list[Tensor]:
     )
     parts = (train, check, test)
     return [part[rows] for rows in parts for part in (images, labels)]
-# --8<-- [end:setup]
+# --8<-- [end:data]
 
 
 # --8<-- [start:schedules]

@@ -49,7 +49,7 @@ IMPORTS = [
 # Where a change is looked for first: a pattern of the changed files, and the tests; snippets have those of their name.
 FIRST = (
     (r"docs/assets/live/", ["tests/test_live.py"]),
-    (r"tooling/(hooks|theme|katex|live)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
+    (r"tooling/(hooks|theme|katex|live|search|notebook_pages)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
     (r"tooling/(packages|weekly)|requirements|package|\.github/", ["tests/test_weekly.py"]),
     (r"tooling/data", ["tests/test_data.py"]),
     (r"tooling/", ["tests/test_tooling.py"]),
@@ -251,7 +251,7 @@ def renew(folder: Path) -> None:
     for name in snippet_names():
         if not (folder / "snippets" / f"{name}.py").is_file():
             continue
-        current = fingerprints(name, folder / "snippets")
+        current = fingerprints(name, folder)
         for record in (folder / "docs" / "results" / name).rglob("run.json"):
             known = json.loads(record.read_text(encoding="utf-8"))
             if record.parent != folder / "docs" / "results" / name and known["data"] == "as shipped":

@@ -55,5 +55,5 @@ def test_counts_are_those_of_pytorch():
 def test_main_writes_its_results(tmp_path):
     metrics = layers.main(tmp_path)
     assert metrics["parameters"] == {"convolution": 896, "fully_connected": 100_696_064}
-    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8")) == metrics
     assert {path.name for path in tmp_path.glob("*.svg")} == {"convolution.svg", "pooling.svg", "fully_connected.svg"}

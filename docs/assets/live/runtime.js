@@ -159,9 +159,9 @@ export function choice(options, change) {
   );
 }
 
-/** Return a share as text, such as 98.2 %. */
+/** Return a share as text, such as 98.2%. */
 export function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}%`;
 }
 
 /** Make a list of shares with a bar each; `update(shares)` sets them. */

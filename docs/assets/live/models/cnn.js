@@ -1,5 +1,5 @@
 // The convolutional network of models/cnn: draw a digit, or give it a picture.
-import { address, bars, element, heat, highest, labeled, language, latest, percent, start as begin } from "../runtime.js";
+import { address, bars, element, heat, highest, language, latest, percent, start as begin } from "../runtime.js";
 
 const WORDS = {
   zh: {
@@ -277,8 +277,8 @@ async function build(panel, model, say) {
         pad.canvas,
         element("div", { class: "live-buttons" },
           element("button", { type: "button", onclick: clear }, WORDS.clear),
-          element("button", { type: "button", onclick: () => { colors = draw(); color(); showInk(); } }, WORDS.colors)),
-        labeled(WORDS.photo, element("input", { type: "file", accept: "image/*", onchange: photo }))),
+          element("button", { type: "button", onclick: () => { colors = draw(); color(); showInk(); } }, WORDS.colors),
+          element("label", { class: "live-file" }, WORDS.photo, element("input", { type: "file", accept: "image/*", onchange: photo })))),
       element("div", {}, chart.list, element("p", {}, WORDS.sees), seen)),
     element("p", {}, WORDS.samples),
     element("div", { class: "live-picks" }, ...picks),
