@@ -184,6 +184,7 @@ def test_an_edit_of_any_kind_shows_and_a_build_from_what_is_kept_is_the_build_wi
     assert done.returncode == 1 and len(told) == 2, done.stdout
     assert told[0] == "docs/results/models/toy is older than snippets/models/toy.py; run `python -m tooling.results models/toy`"
     assert told[1].startswith("Doc file 'en/models/toy.md' contains a link '../other.md#part', but the doc 'en/other.md' does not contain")
+    build(small, "kept")
     shutil.rmtree(small / ".cache")
     one = min(os.sched_getaffinity(0)) if sys.platform == "linux" else None
     build(small, "anew", preexec_fn=(lambda: os.sched_setaffinity(0, {one})) if one is not None else None)  # and by one process
