@@ -19,7 +19,7 @@ LATER = {
         for (const name of model.data.samples.names) times.push(await milliseconds(() => lesson.read(model, name)));
         return times;
     }""",
-    "models/transformer": """async (model, lesson, milliseconds) => {
+    "applications/translation": """async (model, lesson, milliseconds) => {
         const times = [];
         for (const { given, to, style } of model.data.samples.filter((one) => one.kind === "dates")) {
             const { numbers } = lesson.encode(model.data.names, given, to, style);

@@ -13,7 +13,7 @@ from reader import address, open_page, reading
 
 from tooling.lessons import LANGUAGES, RESULTS
 
-LESSONS = ["models/cnn", "models/rnn", "models/transformer"]
+LESSONS = ["models/cnn", "models/rnn", "applications/translation"]
 each_model = pytest.mark.parametrize(("language", "lesson"), [(language, lesson) for language in LANGUAGES for lesson in LESSONS])
 PLACES = [(language, page) for language in LANGUAGES for page in [*LESSONS, "index"]]
 
@@ -50,7 +50,7 @@ def shades(canvas) -> np.ndarray:
 # --- what is fetched, and when
 
 
-@pytest.mark.parametrize(("language", "page"), [("zh", "models/cnn"), ("en", "models/rnn"), ("zh", "models/transformer"), ("en", "index")])
+@pytest.mark.parametrize(("language", "page"), [("zh", "models/cnn"), ("en", "models/rnn"), ("zh", "applications/translation"), ("en", "index")])
 def test_nothing_of_a_model_is_fetched_before_it_is_started(site, browser, language, page):
     with reading(browser, site) as tab:
         asked = []
@@ -92,7 +92,7 @@ ASK = {
         for (const name of model.data.samples.names) found.push([...(await lesson.read(model, name)).at(-1).probabilities]);
         return found;
     }""",
-    "models/transformer": """async ({ load }, lesson) => {
+    "applications/translation": """async ({ load }, lesson) => {
         const model = await load(lesson.lesson);
         const found = [];
         for (const { given, to, style } of model.data.samples) {
@@ -120,7 +120,7 @@ def test_the_browser_answers_as_pytorch_does(site, browser, lesson):
         open_page(tab, site, address("en", lesson))
         found = ask(tab, site, lesson)
     assert len(found) >= 50
-    if lesson == "models/transformer":
+    if lesson == "applications/translation":
         for sample, answer in zip(samples, found, strict=True):
             assert answer["answer"] == sample["answer"]
             np.testing.assert_allclose(answer["shares"], sample["probabilities"], atol=1e-3)
@@ -140,8 +140,8 @@ def test_beam_search_finds_no_less_likely_translation_than_greedy_search(site, b
         return scores;
     }"""
     with reading(browser, site) as tab:
-        open_page(tab, site, address("en", "models/transformer"))
-        scores = np.array(ask(tab, site, "models/transformer", script))
+        open_page(tab, site, address("en", "applications/translation"))
+        scores = np.array(ask(tab, site, "applications/translation", script))
     assert (scores[:, 1] > scores[:, 0] + 1e-6).any(), "a wider beam changes nothing"
     assert (scores[:, 1] >= scores[:, 0] - 1e-6).mean() > 0.8
 
@@ -327,10 +327,10 @@ def test_odd_names_do_no_harm(site, browser):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_control_of_the_translator(site, browser, language):
-    sample = next(one for one in json.loads((RESULTS / "models" / "transformer" / "live.json").read_text(encoding="utf-8"))["samples"]
+    sample = next(one for one in json.loads((RESULTS / "applications" / "translation" / "live.json").read_text(encoding="utf-8"))["samples"]
                   if one["kind"] == "dates" and one["to"] == "en" and one["style"] == "full")
     with reading(browser, site) as tab:
-        panel = start(tab, site, language, "models/transformer")
+        panel = start(tab, site, language, "applications/translation")
         field, output = panel.locator("input[type=text]"), panel.locator(".live-output")
         to, style = panel.locator("select").first, panel.locator("select").last
         width, temperature = panel.locator("input[type=range]").first, panel.locator("input[type=range]").last
@@ -374,7 +374,7 @@ def test_every_control_of_the_translator(site, browser, language):
 
 
 def test_the_maps_show_the_attention_of_each_head(site, browser):
-    folder = RESULTS / "models" / "transformer"
+    folder = RESULTS / "applications" / "translation"
     sample = next(one for one in json.loads((folder / "live.json").read_text(encoding="utf-8"))["samples"] if one["kind"] == "dates" and one["to"] == "zh")
     script = f"""async ({{ load }}, lesson) => {{
         const model = await load(lesson.lesson);
@@ -382,12 +382,12 @@ def test_the_maps_show_the_attention_of_each_head(site, browser):
         return [numbers, (await lesson.translate(model, numbers)).tokens];
     }}"""
     with reading(browser, site) as tab:
-        panel = start(tab, site, "en", "models/transformer")
+        panel = start(tab, site, "en", "applications/translation")
         panel.locator("select").first.select_option("zh")
         panel.locator("select").last.select_option(sample["style"])
         panel.locator("input[type=text]").fill(sample["given"])
         expect(status(tab)).to_contain_text(sample["answer"])
-        source, written = ask(tab, site, "models/transformer", script)
+        source, written = ask(tab, site, "applications/translation", script)
         target = np.array([[1, *written[:-1]]], np.int32)  # START comes first
         _, attention = exported(folder)(source=np.array([source], np.int32), target=target)
         heads = attention.reshape(-1, len(written), len(source))
@@ -406,7 +406,7 @@ def test_what_the_translator_cannot_read_gets_a_sentence(site, browser):
         "3" * 200: "Too long", "%" * 10_000: "Too long|never seen", "hello world": "%",
     }
     with reading(browser, site) as tab:
-        panel = start(tab, site, "en", "models/transformer")
+        panel = start(tab, site, "en", "applications/translation")
         field, output = panel.locator("input[type=text]"), panel.locator(".live-output")
         for text, says in sentences.items():
             put(field, "3/5/24")

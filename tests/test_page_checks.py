@@ -194,6 +194,10 @@ def test_numbers_agree_across_languages():
     assert checks.numbers(paragraph("13 亿参数，0.5，3 层")) == checks.numbers(paragraph("three layers, 0.5, a 1.3-billion-parameter model")) != checks.numbers(paragraph("1.4 billion, 0.5"))
 
 
+def test_a_number_that_touches_a_chinese_word_is_one():
+    assert checks.numbers(paragraph("把64个像素")) == checks.numbers(paragraph("64 pixels"))
+
+
 def test_a_lost_sentence_shows_in_the_length():
     chinese = "卷积让一个小窗口在图像上滑动。每到一个位置，就把窗口里的像素和一组权重逐个相乘再求和，这组权重叫作卷积核。窗口每次移动的距离叫步幅。"
     english = "A convolution slides a small window over the image. At every place it multiplies the pixels of the window by its weights, the kernel, and adds the products up. "
@@ -281,7 +285,7 @@ def test_right_typography(right):
 
 def test_links():
     assert checks.targets("a\n[b](c.md#d) `[e](f)`\n```\n[g](h)\n```\n![i](j.svg \"k\") <https://l.org>") == [(2, "c.md#d"), (6, "j.svg"), (6, "https://l.org")]
-    for address in ("index.md", "models/cnn.md#training", "#live", "../results/models/cnn/loss.svg", "https://example.org/a?b=c#d"):
+    for address in ("index.md", "models/cnn.md#training", "#what-runs", "../results/models/cnn/loss.svg", "https://example.org/a?b=c#d"):
         assert checks.wrong_link(address, "en", "index") is None, address
     for address in ("no.md", "models/cnn.md#no", "#no", "../results/no.svg", "../zh/index.md", "http://example.org", "//example.org", "mailto:a@b.org", "models"):
         assert checks.wrong_link(address, "en", "index"), address

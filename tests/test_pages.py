@@ -9,7 +9,6 @@ import page_checks as checks
 import pytest
 import pytest_codeblocks
 import yaml
-from bs4 import BeautifulSoup
 
 from tooling import glossary, hooks, pages, results
 from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, metrics, page_names, sections, snippet_names, snippet_path, stale_results
@@ -47,9 +46,9 @@ def rendered_blocks(language: str, page: str) -> int:
             names.append(extension)
         elif not next(iter(extension)).endswith(("toc", "highlight")):
             names.append(next(iter(extension)))
-    options["pymdownx.highlight"] = {"pygments_lang_class": True}
+    options["pymdownx.highlight"] = {"use_pygments": False}  # its colors take most of the time
     html = markdown.markdown(pages.as_read(language, page), extensions=[*names, "pymdownx.highlight"], extension_configs=options)
-    return len(BeautifulSoup(html, "html.parser").select("div.language-python, div.language-py, div.language-python3"))
+    return len(re.findall(r'<code [^>]*class="language-(?:python|py|python3)"', html))
 
 
 def headings(language: str, page: str) -> list[tuple[int, str, str | None, int]]:
@@ -106,7 +105,7 @@ def test_blocks_of_a_page_run_as_they_stand(language, page):
     found = blocks(language, page)
     for name in pages.programs(language, page):
         known = list(sections(name).values())
-        code = [block for block in found if block in known]
+        code = [block for block in known if block in found]  # a shared section stands on the page more than once
         assert '__name__ == "__main__"' in code[-1], f"snippets/{name}.py: its last section runs it, under `if __name__ == \"__main__\":`"
         exec(compile("\n\n".join(code), f"{page}: {name}", "exec"), {"__name__": "page"})
 

@@ -103,7 +103,7 @@ def test_what_is_far_from_the_screen_is_laid_out_when_it_comes_near(site, browse
     laid_out = "parts => parts.map(part => part.checkVisibility({ contentVisibilityAuto: true }))"
     with reading(browser, site) as tab:
         open_page(tab, site, address("zh", "models/transformer"))
-        for parts in (tab.locator("article .highlight code"), tab.locator("article figure svg"), tab.locator("article .katex-display > .katex")):
+        for parts in (tab.locator("article .highlight pre code"), tab.locator("article figure svg"), tab.locator("article .katex-display > .katex")):
             before = parts.evaluate_all(laid_out)
             assert before.count(False) > len(before) / 2, "the whole page is laid out before it can be scrolled"
             parts.last.scroll_into_view_if_needed()

@@ -180,11 +180,11 @@ def test_functions_say_types_and_shapes(name):
     assert not found, f"snippets/{name}.py: " + "; ".join(found)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "tooling").glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "tooling").rglob("*.py")), ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_functions_of_the_tooling_say_types(file):
     found = missing(file.read_text(encoding="utf-8"), shapes=False)
     found = [said for said in found if not (EVENT.match(said) and "type" in said)]
-    assert not found, f"tooling/{file.name}: " + "; ".join(found)
+    assert not found, f"{file.relative_to(ROOT)}: " + "; ".join(found)
 
 
 @pytest.mark.parametrize(("source", "said"), [

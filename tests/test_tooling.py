@@ -167,6 +167,7 @@ def test_a_wrong_marker_is_named(repository, old, new, line, advice):
         ("found [[ metrics.numbers ]]", "found [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("counts to [[ metrics.numbers ]]", "counts to [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | ]]", "[[ metrics.numbers | ]]: "),
+        ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | percnt ]]", "No filter named 'percnt'. There are percent, thousands, fixed, and Jinja's own"),
         ("found [[ metrics.numbers ]]", 'found [[ results["models/tyo"].numbers ]]', "docs/results/models/tyo/metrics.json is missing; run `python -m tooling.results models/tyo`"),
     ],
 )

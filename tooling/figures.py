@@ -106,7 +106,12 @@ def chinese(words: str, figure: str) -> tuple[str | None, set[tuple[str, ...]]]:
 
 
 def read(file: Path, language: str) -> str:
-    """Return a figure as it stands in a page or notebook of a language: English is as it was drawn."""
+    """Return a figure as it stands in a page or notebook of a language: English is as it was drawn.
+
+    Raises SiteError where there is none.
+    """
+    if not file.is_file():
+        raise SiteError(f"the figure {file.relative_to(DOCS.parent)} does not exist; run `python -m tooling.results`, or mend the name")
     svg, figure = file.read_text(encoding="utf-8"), figure_name(file)
     return svg if language == "en" or figure is None else translated(svg, figure)
 

@@ -28,7 +28,7 @@ if __name__ != "tooling.hooks":  # `mkdocs serve` reads all anew for each build,
     for name in [name for name in sys.modules if name.partition(".")[0] == "tooling" and name != "tooling.reads"]:
         del sys.modules[name]
 
-from tooling import figures, glossary, home, install, katex, kept, live, needs, notebook_pages, pages, search, theme_mends  # noqa: E402
+from tooling import figures, glossary, home, install, katex, kept, live, needs, notebook_pages, pages, repository, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, SNIPPETS, SiteError, lesson_names, run_record, stale_results  # noqa: E402
 
@@ -155,7 +155,7 @@ def on_page_markdown(markdown, page, config, files):
         text = home.fill(text, language, config.nav, config.plugins["i18n"].current_language_config.nav_translations or {})
         if (SNIPPETS / f"{name}.py").is_file():
             title, _, rest = text.lstrip("\n").partition("\n")
-            text = f"{title}\n\n{lesson_bar(language, name, page)}\n{rest}"
+            text = f"{title}\n\n{lesson_bar(language, name, page, config)}\n{rest}"
         for key in ("description", "result"):
             if key in page.meta:
                 page.meta[key] = pages.fill_numbers(page.meta[key], name, f"docs/{page.file.src_uri}")
@@ -169,7 +169,7 @@ def name_of(page: Page) -> str:
     return page.file.src_uri.partition("/")[2].removesuffix(".md")
 
 
-def lesson_bar(language: str, name: str, page: Page) -> str:
+def lesson_bar(language: str, name: str, page: Page, config: MkDocsConfig) -> str:
     """Return the line that says when, on what and how well the program ran, and the downloads."""
     words, record = WORDS[language], run_record(name)
     program = get_relative_url(f"snippets/{name}.py", page.url)
@@ -181,7 +181,8 @@ def lesson_bar(language: str, name: str, page: Page) -> str:
         f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)}{result}</p>'
         f'<p><a href="{program}" download>{words["download"]}</a> '
         f'<a href="notebook/">{words["notebook"]}</a> '
-        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a></p></div>\n\n'
+        f'<a href="notebook/{file}" download>{words["notebook_file"]}</a>'
+        f'{repository.notebook_links(config, language, f"{page.url}notebook/{file}")}</p></div>\n\n'
         f"``` {{.bash .install}}\n{install.command(list(pages.programs(language, name)))}\n```\n"
     )
 
@@ -195,7 +196,7 @@ def on_page_content(content, page, config, files):
     where = f"docs/{page.file.src_uri}"
     try:
         if is_notebook(page):
-            return notebook_pages.content_of(content, page, language_of(config), WORDS[language_of(config)])
+            return notebook_pages.content_of(content, page, config, language_of(config), WORDS[language_of(config)])
         content = pages.lead_ins(content, language_of(config))
         if name_of(page) != "glossary":  # that page explains every term already
             content = glossary.mark(content, language_of(config))
@@ -209,6 +210,7 @@ def on_page_content(content, page, config, files):
 
         content = needs.explain(FORMULA.sub(formula, content), language_of(config))
         page.meta["formulas"] = formulas > 0 and katex.available()
+        content += repository.page_links(config, language_of(config), where)
         content, models = live.places(content, page.url, WORDS[language_of(config)])
         page.meta["live"] = models > 0
         return IMAGE.sub(lambda match: figure(match, page, language_of(config)), content)

@@ -15,7 +15,7 @@ from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 from mkdocs_jupyter import nbconvert2, plugin
 
-from tooling import figures, katex, pages
+from tooling import figures, katex, pages, repository
 from tooling.aside import set_aside
 from tooling.lessons import LANGUAGES, ROOT, SiteError
 from tooling.notebooks import notebook
@@ -104,7 +104,7 @@ STYLE_OR_SCRIPT = re.compile(r"<(style|script)\b.*?</\1>", re.DOTALL)
 PREFORMATTED = re.compile(r"(?<=<pre>).*?(?=</pre>)", re.DOTALL)
 
 
-def content_of(content: str, page: Page, language: str, words: dict[str, str]) -> str:
+def content_of(content: str, page: Page, config: MkDocsConfig, language: str, words: dict[str, str]) -> str:
     """Keep of mkdocs-jupyter's page what the theme does not bring itself.
 
     Half a megabyte of style, and scripts from other hosts, stay behind; the code takes the
@@ -153,7 +153,8 @@ def content_of(content: str, page: Page, language: str, words: dict[str, str]) -
         alone = image.parent.name == "p" and not image.parent.get_text(strip=True)
         (image.parent if alone else image).replace_with(drawn)  # a paragraph holds no figure
     file = f"{posixpath.basename(lesson)}.ipynb"
-    back = f'<p><a href="../">{words["lesson"]}</a> · <a href="{file}" download>{words["notebook_file"]}</a></p>'
+    elsewhere = repository.notebook_links(config, language, f"{page.url}{file}")
+    back = f'<p><a href="../">{words["lesson"]}</a> · <a href="{file}" download>{words["notebook_file"]}</a>{elsewhere}</p>'
     title.insert_after(BeautifulSoup(back, "html.parser"))
     return str(soup.select_one(".jupyter-wrapper"))
 

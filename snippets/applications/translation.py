@@ -477,10 +477,11 @@ def draw_attention(
     names: list[str], file: Path,
 ) -> None:
     """Draw where the last layer looks for each token, its heads' mean."""
-    weights = look(model, pad([source]), pad([[START, *target]]))[-1].mean(0)
+    weights = look(model, pad([source]), pad([[START, *target]]))
+    weights = weights[-1].mean(0).cpu().numpy()  # (n, m)
     blue = LinearSegmentedColormap.from_list("blue", ["#2f8fd000", "#2f8fd0"])
     fig, ax = plt.subplots(figsize=(7.5, 5), layout="constrained")
-    ax.pcolormesh(weights.cpu(), cmap=blue, vmin=0, edgecolors="#80808040")
+    ax.pcolormesh(weights, cmap=blue, vmin=0, edgecolors="#80808040")
     ax.invert_yaxis()
     for axis, tokens in ((ax.xaxis, source), (ax.yaxis, [*target, END])):
         labels = [names[token].replace(" ", "␣") for token in tokens]

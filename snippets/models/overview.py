@@ -232,7 +232,6 @@ def main(
 ) -> dict:
     """Train, measure, draw; write all into `out`, return the metrics."""
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)  # tensors this small gain nothing from more
     models = {name: make() for name, make in MODELS.items()}
     sizes = {name: sum(weights.numel() for weights in model.parameters())
              for name, model in models.items()}

@@ -275,7 +275,7 @@ def draw_masks(file: Path) -> None:
 
 def draw_positions(file: Path) -> None:
     """Draw the encoding of 64 positions, and how alike two positions are."""
-    table = positional_encoding(64, 64)  # (length, hidden)
+    table = positional_encoding(64, 64).numpy()  # (length, hidden)
     shades = ["#2f8fd0", "#80808000", "#e07b39"]  # -1, 0, 1
     colors = LinearSegmentedColormap.from_list("signs", shades)
     fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")

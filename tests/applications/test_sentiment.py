@@ -42,6 +42,17 @@ def test_single_words_tell_nothing_of_the_invented_reviews():
     assert abs((answers == np.array(data.labels[1600:])).mean() - 0.5) < 0.1
 
 
+def test_answers_to_the_exercises():
+    """The same words in another order mean the opposite; three words in a row decide."""
+    decides = {}
+    for text in sentiment.invent().texts:
+        place = text.index("but" if "but" in text else "although")
+        exchanged = [*text[place + 1 :], text[place], *text[:place]]
+        assert decided(exchanged) != decided(text)
+        decides.setdefault(tuple(text[place - 2 : place + 1]), set()).add(decided(text))
+    assert len(decides) == 48 and all(len(answers) == 1 for answers in decides.values())
+
+
 # --- real reviews
 
 

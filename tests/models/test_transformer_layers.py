@@ -140,7 +140,7 @@ def test_num_layers_is_the_number_of_layers(depth):
 
 
 def test_bad_sizes_are_refused():
-    with pytest.raises(ValueError, match="10 cannot be split into 4 heads"):
+    with pytest.raises(ValueError, match="4 heads do not divide 10"):
         layers.MultiHeadAttention(10, 4)
     with pytest.raises(ValueError, match="7 is odd"):
         layers.positional_encoding(3, 7)

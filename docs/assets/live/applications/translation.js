@@ -1,15 +1,15 @@
-// The Transformer of models/transformer: translate a date, an amount or a name, and see where it looks.
+// The translator of applications/translation: translate a date, an amount or a name, and see where it looks.
 import { choice, element, heat, highest, labeled, language, latest, percent, start as begin } from "../runtime.js";
 
 const WORDS = {
   zh: {
     title: "中英互译：日期、时间、数量、货币",
     text: "原文", to: "译成", zh: "中文", en: "英文", style: "样式（原文和译文的）", width: "束宽", temperature: "温度（只在束宽为 1 时有用；0 即贪心）", again: "再译一次",
-    styles: { full: "完整（日期）", long: "长（日期、数量、货币）", medium: "中（日期、区间、带秒的时间）", short: "短", territories: "国家和地区", languages: "语言" },
+    styles: { full: "完整（日期）", long: "长（日期、数量、货币、名称）", medium: "中（日期、区间、带秒的时间）", short: "短（日期、时间、数量、货币）" },
     examples: "测试集里的例子", output: "译文", look: "交叉注意力：每层每个头一张图，每行一个译出的词元，每列一个原文词元。点一张图看大图。",
     head: (layer, number) => `第 ${layer} 层，第 ${number} 个头`,
     empty: "输入一个日期、时间、数量、金额或名称。",
-    unknown: (pieces) => `模型从没见过这些字符：${pieces}。它只学过日期、时间、数量、货币和地名，请换一种写法。`,
+    unknown: (pieces) => `模型从没见过这些字符：${pieces}。它只学过日期、时间、数量、货币和名称，请换一种写法。`,
     long: (most) => `太长了：模型最多读 ${most} 个词元。`,
     answer: (text, share) => `译文：${text}。模型给整句的概率是 ${share}。`,
     unsure: "模型没有把握，这个译文多半不对。",
@@ -17,13 +17,13 @@ const WORDS = {
     token: (piece, share) => `${piece}，概率 ${share}`,
   },
   en: {
-    title: "Translate dates, times, amounts between Chinese and English",
+    title: "Translate dates, times and amounts between Chinese and English",
     text: "Text", to: "Into", zh: "Chinese", en: "English", style: "Style (of both texts)", width: "Beam width", temperature: "Temperature (for a beam width of 1; 0 is greedy)", again: "Translate again",
-    styles: { full: "full (dates)", long: "long (dates, quantities, currencies)", medium: "medium (dates, intervals, times with seconds)", short: "short", territories: "territories", languages: "languages" },
-    examples: "Examples of the test set", output: "Translation", look: "Cross-attention: a map for each layer and head, a row for each token written, a column for each token read. Choose a map to see it large.",
+    styles: { full: "full (dates)", long: "long (dates, quantities, currencies, names)", medium: "medium (dates, intervals, times with seconds)", short: "short (dates, times, quantities, currencies)" },
+    examples: "Examples from the test set", output: "Translation", look: "Cross-attention: a map for each layer and head, a row for each token written, a column for each token read. Choose a map to see it large.",
     head: (layer, number) => `layer ${layer}, head ${number}`,
     empty: "Type a date, a time, a quantity, an amount or a name.",
-    unknown: (pieces) => `The model has never seen these characters: ${pieces}. It learned dates, times, quantities, currencies and names of places only; try another wording.`,
+    unknown: (pieces) => `The model has never seen these characters: ${pieces}. It learned only dates, times, quantities, currencies and names; try another wording.`,
     long: (most) => `Too long: the model reads ${most} tokens at most.`,
     answer: (text, share) => `Translation: ${text}. The model gives the whole a probability of ${share}.`,
     unsure: "The model is not sure; this translation is probably wrong.",
@@ -32,7 +32,7 @@ const WORDS = {
   },
 }[language];
 
-export const lesson = "models/transformer";
+export const lesson = "applications/translation";
 const [START, END] = [1, 2];
 const MOST = 60; // tokens to read
 const LONGEST = 40; // tokens to write, as in the program
