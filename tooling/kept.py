@@ -18,7 +18,7 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
 
 from mkdocs.commands import build
@@ -158,7 +158,8 @@ class Kept:
         theme = [path for path in (ROOT / "tooling" / "theme").rglob("*") if path.is_file()]
         self.setting = digest(self.makers, contents(theme), config.nav, config.site_url, serving)
         self.pages = FOLDER / "pages" / digest(config.site_url, serving)[:12]
-        build._populate_page, build._build_page = self.populate, self.write
+        build._populate_page = update_wrapper(partial(self.populate), populate)
+        build._build_page = update_wrapper(partial(self.write), write)
         search.add_entry_from_context = lambda page: None
         self.pages.mkdir(parents=True, exist_ok=True)
         os.utime(self.pages)
