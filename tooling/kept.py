@@ -6,6 +6,7 @@ programs that make it; a page in its theme until its content, the navigation, th
 Where much is to be made, the cores of the machine share it: other processes make it, and what is kept is all they leave.
 """
 
+import gc
 import hashlib
 import inspect
 import logging
@@ -110,7 +111,8 @@ _work: list[Callable[[], None]] = []
 
 
 def _quietly() -> None:
-    """Leave it to the first process to tell what is wrong: it makes again what failed here."""
+    """Leave it to the first process to tell what is wrong: it makes again what failed here. And seldom look for garbage."""
+    gc.set_threshold(100_000)
     for name in ("mkdocs", "jieba"):
         logging.getLogger(name).handlers = [logging.NullHandler()]
 
