@@ -198,7 +198,7 @@ class Kept:
             or any(address(files.get_file_from_path(path)) != was for path, was in kept["links"].items())
         ):
             return False
-        vars(page).update(kept["page"], markdown="", kept=digest(data), entries=kept["entries"])
+        vars(page).update(kept["page"], markdown="", kept=hashlib.sha256(data).hexdigest(), entries=kept["entries"])
         page.links_to_anchors = {files.get_file_from_path(path): links for path, links in kept["anchors"].items()}
         letters.update(kept["letters"])
         return True
@@ -235,7 +235,7 @@ class Kept:
             "entries": page.entries,
             "letters": sorted(katex.written),
         })
-        page.kept = digest(data)
+        page.kept = hashlib.sha256(data).hexdigest()
         # MkDocs has to warn again; and what was changed meanwhile is not what was read
         if not warned.said and not any(changed_since(started, ROOT / name) for _, name in read):
             keep(self.part(page), data)
