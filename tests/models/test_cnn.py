@@ -84,6 +84,22 @@ def test_colors_can_be_read_and_vary():
     assert not torch.equal(first, second), "a digit is painted twice in the same colors"
 
 
+def test_batches_are_shifted_by_two_pixels_at_most():
+    torch.manual_seed(0)
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    images[:, :, 16, 16] = 1
+    examples, offsets = [(image, torch.tensor(number)) for number, image in enumerate(images)], set()
+    for _ in range(300):
+        moved, labels = cnn.shifted(examples)
+        assert moved.shape == images.shape and moved.dtype == torch.uint8 and labels.tolist() == [0, 1]
+        places = moved[:, 0].nonzero()
+        assert len(places) == 2 and torch.equal(places[0, 1:], places[1, 1:])
+        offsets.add(tuple((places[0, 1:] - 16).tolist()))
+    assert offsets == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
+    same, _ = cnn.shifted([(torch.full((3, 32, 32), 9), torch.tensor(0))])
+    assert (same == 9).all(), "what comes in from the edge is not the edge's color"
+
+
 def test_normalization_comes_from_the_given_images_alone():
     images = torch.randint(256, (50, 3, 8, 8), dtype=torch.uint8)
     normalize = cnn.Normalize(images)
