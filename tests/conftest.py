@@ -38,14 +38,14 @@ def load_snippet(name: str) -> ModuleType:
 
 
 @pytest.fixture(autouse=True)
-def fresh_gradients(request):
-    """Hold every training loop that a test of a snippet runs to clearing its gradients."""
+def sound_training(request):
+    """Hold every training loop that a test of a snippet runs to clearing its gradients, and to a loss of logits."""
     if not loaded(request.path):
         yield
         return
-    from model_checks import check_gradients_are_fresh
+    from model_checks import check_gradients_are_fresh, check_losses_get_logits
 
-    with check_gradients_are_fresh():
+    with check_gradients_are_fresh(), check_losses_get_logits():
         yield
 
 

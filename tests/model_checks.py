@@ -13,6 +13,7 @@ import io
 import math
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnxruntime
@@ -392,6 +393,20 @@ def check_gradients_are_fresh() -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextlib.contextmanager
+def check_losses_get_logits() -> Iterator[None]:
+    """No cross entropy meanwhile gets probabilities: it takes the softmax itself, and of two the network learns slowly."""
+    cross_entropy = F.cross_entropy
+
+    def checked(logits: torch.Tensor, *others, **named) -> torch.Tensor:
+        shares = logits.detach().float()
+        assert (shares < 0).any() or (shares.sum(1) - 1).abs().max() > 1e-3, "cross_entropy gets probabilities: leave the softmax out, it takes it itself"
+        return cross_entropy(logits, *others, **named)
+
+    with mock.patch.object(F, "cross_entropy", checked):
+        yield
 
 
 @contextlib.contextmanager

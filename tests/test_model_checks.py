@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from model_checks import (
     check_batch_is_learned, check_batch_of_one, check_device, check_eight_bits, check_export, check_fault, check_first_loss,
-    check_future_is_hidden, check_gradients_are_fresh, check_model, check_modes, check_padding_is_ignored, check_samples_are_separate, check_seed,
+    check_future_is_hidden, check_gradients_are_fresh, check_losses_get_logits, check_model, check_modes, check_padding_is_ignored, check_samples_are_separate, check_seed,
     check_state_is_saved, check_step, tokens,
 )
 from torch import nn
@@ -402,3 +402,12 @@ def test_gradients_of_this_step_are_fresh():
 def test_gradients_that_add_up_are_found():
     with pytest.raises(AssertionError, match="call optimizer.zero_grad"), check_gradients_are_fresh():
         train(lambda optimizer: None)
+
+
+def test_a_softmax_before_the_loss_is_found():
+    logits = torch.randn(8, 3)
+    with check_losses_get_logits():
+        F.cross_entropy(logits, LABELS[:8] % 3)
+        F.cross_entropy(torch.zeros(8, 3), LABELS[:8] % 3)
+        with pytest.raises(AssertionError, match="leave the softmax out"):
+            F.cross_entropy(logits.softmax(1), LABELS[:8] % 3)

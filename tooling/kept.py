@@ -6,6 +6,7 @@ programs that make it; a page in its theme until its content, the navigation, th
 Where much is to be made, the cores of the machine share it: other processes make it, and what is kept is all they leave.
 """
 
+import gc
 import hashlib
 import inspect
 import logging
@@ -18,7 +19,7 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
 
 from mkdocs.commands import build
@@ -110,7 +111,8 @@ _work: list[Callable[[], None]] = []
 
 
 def _quietly() -> None:
-    """Leave it to the first process to tell what is wrong: it makes again what failed here."""
+    """Leave it to the first process to tell what is wrong: it makes again what failed here. And seldom look for garbage."""
+    gc.set_threshold(100_000)
     for name in ("mkdocs", "jieba"):
         logging.getLogger(name).handlers = [logging.NullHandler()]
 
@@ -158,7 +160,8 @@ class Kept:
         theme = [path for path in (ROOT / "tooling" / "theme").rglob("*") if path.is_file()]
         self.setting = digest(self.makers, contents(theme), config.nav, config.site_url, serving)
         self.pages = FOLDER / "pages" / digest(config.site_url, serving)[:12]
-        build._populate_page, build._build_page = self.populate, self.write
+        build._populate_page = update_wrapper(partial(self.populate), populate)
+        build._build_page = update_wrapper(partial(self.write), write)
         search.add_entry_from_context = lambda page: None
         self.pages.mkdir(parents=True, exist_ok=True)
         os.utime(self.pages)
@@ -195,7 +198,7 @@ class Kept:
             or any(address(files.get_file_from_path(path)) != was for path, was in kept["links"].items())
         ):
             return False
-        vars(page).update(kept["page"], markdown="", kept=digest(data), entries=kept["entries"])
+        vars(page).update(kept["page"], markdown="", kept=hashlib.sha256(data).hexdigest(), entries=kept["entries"])
         page.links_to_anchors = {files.get_file_from_path(path): links for path, links in kept["anchors"].items()}
         letters.update(kept["letters"])
         return True
@@ -232,7 +235,7 @@ class Kept:
             "entries": page.entries,
             "letters": sorted(katex.written),
         })
-        page.kept = digest(data)
+        page.kept = hashlib.sha256(data).hexdigest()
         # MkDocs has to warn again; and what was changed meanwhile is not what was read
         if not warned.said and not any(changed_since(started, ROOT / name) for _, name in read):
             keep(self.part(page), data)

@@ -268,6 +268,15 @@ def test_export_is_equal_to_pytorch(tmp_path):
         check_export(run, live.Step(small), letter=letter, hidden=hidden, cell=cell)
 
 
+def read(run, stored, name):
+    """Return the probabilities, (classes,), that the stored network gives to a name."""
+    hidden = cell = np.zeros(stored["states"], dtype=np.float32)
+    for character in name:
+        letter = np.array([stored["letters"].get(character, rnn.UNKNOWN)], dtype=np.int32)
+        probabilities, hidden, cell = run(letter=letter, hidden=hidden, cell=cell)
+    return probabilities[0]
+
+
 def test_samples_are_test_names_with_their_answers(data):
     stored = json.loads((RESULTS / "models" / "rnn" / "live.json").read_text(encoding="utf-8"))
     run, samples = exported(RESULTS / "models" / "rnn"), stored["samples"]
@@ -276,15 +285,15 @@ def test_samples_are_test_names_with_their_answers(data):
     assert samples["names"] == data.test_names[: len(samples["names"])]
     assert samples["labels"] == data.test_labels[: len(samples["names"])]
     for name, expected in zip(samples["names"], samples["probabilities"]):
-        hidden = cell = np.zeros(stored["states"], dtype=np.float32)
-        for character in name:
-            letter = np.array([stored["letters"].get(character, rnn.UNKNOWN)], dtype=np.int32)
-            probabilities, hidden, cell = run(letter=letter, hidden=hidden, cell=cell)
-        np.testing.assert_allclose(probabilities[0], expected, atol=1e-4)
+        np.testing.assert_allclose(read(run, stored, name), expected, atol=1e-4)
 
 
-def test_name_whose_reading_is_drawn_is_of_the_test_part(data):
-    assert "Macedonia del Norte" in data.test_names
+def test_name_whose_reading_is_drawn_is_of_the_test_part_and_taken_for_italian(data):
+    name, languages = "Macedonia del Norte", list(rnn.LANGUAGES.values())
+    assert languages[data.test_labels[data.test_names.index(name)]] == "Spanish"
+    stored, run = json.loads((RESULTS / "models" / "rnn" / "live.json").read_text(encoding="utf-8")), exported(RESULTS / "models" / "rnn")
+    for begun in ("Macedonia del", name):
+        assert languages[read(run, stored, begun).argmax()] == "Italian", "the page says so"
 
 
 def test_stored_result_is_of_this_data_and_as_the_page_says(data):
