@@ -126,6 +126,14 @@ def test_a_program_is_short_and_narrow(name):
     none_of(checks.too_long(snippet_path(name).read_text(encoding="utf-8"), sections(name)), f"snippets/{name}.py")
 
 
+@each_snippet
+def test_what_a_program_printed_is_narrow(name):
+    printed = RESULTS / name / "output.txt"
+    lines = printed.read_text(encoding="utf-8").splitlines() if printed.is_file() else []
+    wide = [(number, f"{len(line)} columns; at most {checks.WIDEST}: let snippets/{name}.py print it in two") for number, line in enumerate(lines, 1) if len(line) > checks.WIDEST]
+    none_of(wide, f"docs/results/{name}/output.txt")
+
+
 @each_page
 def test_titles_of_blocks_are_names_of_their_programs(language, page):
     for title, name in TITLED.findall(pages.source(language, page)):

@@ -15,8 +15,8 @@ from tooling.pages import FRONT_MATTER, fill_numbers, source
 TITLE = re.compile(r"^# (.+?)(?: *\{[^}]*\})?$", re.MULTILINE)
 PICTURES = DOCS / "assets" / "chapters"
 WORDS = {
-    "zh": ("| 课程 | 测得 | 从头跑一遍 |", "{seconds:.0f} 秒，{cores} 个 CPU 核"),
-    "en": ("| lesson | measured | the whole program |", "{seconds:.0f} s on {cores} CPU cores"),
+    "zh": ("| 课程 | 测得 | 在默认数据上从头跑一遍 |", "{seconds:.0f} 秒，{cores} 个 CPU 核"),
+    "en": ("| lesson | measured | the whole program on its default data |", "{seconds:.0f} s on {cores} CPU cores"),
 }
 
 

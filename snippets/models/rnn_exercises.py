@@ -189,17 +189,17 @@ def main(out: Path, seed: int = 0, epochs: int = 6) -> dict:
         "in_both_parts": ties(shared),
         "accuracy": measure(shared, nn.LSTM, epochs, seed),
     }
-    print(f"shared names left in: {metrics['ties']['in_both_parts']:.1%} of "
-          f"the test names stand in both parts, accuracy "
-          f"{metrics['ties']['accuracy']:.3f}")
+    print(f"shared names left in: accuracy {metrics['ties']['accuracy']:.3f};"
+          f"\n  {metrics['ties']['in_both_parts']:.1%} of the test names "
+          "stand in both parts")
     metrics["luck"] = [metrics["kind"]["LSTM"],
                        *by_luck(epochs, range(seed + 1, seed + 5))]
     print("LSTM, five splits and seeds:",
           *(f"{accuracy:.3f}" for accuracy in metrics["luck"]))
     metrics["crops"] = crops(data, shared)
-    print(f"of {metrics['crops']['count']:,} shortened names "
-          f"{metrics['crops']['several']:.1%} are names in several "
-          f"languages, {metrics['crops']['other']:.1%} in another one only")
+    print(f"{metrics['crops']['count']:,} shortened names:\n  "
+          f"{metrics['crops']['several']:.1%} are names in several languages, "
+          f"{metrics['crops']['other']:.1%} in another one only")
     text = json.dumps(metrics, indent=2)
     (out / "metrics.json").write_text(text + "\n", encoding="utf-8")
     return metrics

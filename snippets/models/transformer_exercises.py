@@ -146,8 +146,8 @@ def main(out: Path, seed: int = 0) -> dict:
     (kept, few), (whole, many) = cached(layer, x), again(layer, x)
     equal = torch.allclose(kept, whole, atol=1e-5)
     metrics["cache"] = {"equal": equal, "kept": few, "again": many}
-    print(f"40 tokens one by one: {few} positions projected with a cache, "
-          f"{many} without; equal outputs: {equal}")
+    print(f"40 tokens: {few} positions projected with a cache, {many} "
+          f"without; equal: {equal}")
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(metrics, indent=2) + "\n"
     (out / "metrics.json").write_text(text, encoding="utf-8")
