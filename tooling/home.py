@@ -12,6 +12,7 @@ import yaml
 from tooling.lessons import DOCS, SNIPPETS, SiteError, run_record
 from tooling.pages import FRONT_MATTER, fill_numbers, source
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is there
 TITLE = re.compile(r"^# (.+?)(?: *\{[^}]*\})?$", re.MULTILINE)
 PICTURES = DOCS / "assets" / "chapters"
 WORDS = {
@@ -25,7 +26,7 @@ def front_matter(language: str, page: str) -> dict:
     found = FRONT_MATTER.match(source(language, page))
     if found is None:
         raise SiteError(f"docs/{language}/{page}.md has no front matter; begin it with `---`, `description: ...`, `---`")
-    return yaml.safe_load(fill_numbers(found[0].strip("-\n"), page, f"docs/{language}/{page}.md"))
+    return yaml.load(fill_numbers(found[0].strip("-\n"), page, f"docs/{language}/{page}.md"), Loader=LOADER)
 
 
 def title(language: str, page: str) -> str:

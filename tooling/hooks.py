@@ -18,7 +18,7 @@ import click
 from mkdocs.config import config_options
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import Abort, PluginError
-from mkdocs.plugins import event_priority
+from mkdocs.plugins import CombinedEvent, event_priority
 from mkdocs.structure.files import File
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
@@ -112,10 +112,22 @@ def is_notebook(page: Page) -> bool:
     return page.file.src_uri.endswith(".ipynb")
 
 
+def lay_aside(files, config):
+    """Keep from mkdocs-static-i18n what both languages share: it would take a second to look at the files of many results."""
+    of_this_build.shared = [file for file in files if file.src_uri.startswith(("results/", "assets/"))]
+    for file in of_this_build.shared:
+        files.remove(file)
+    return files
+
+
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which builds every File anew
-def on_files(files, config):
-    """Add the notebooks, the programs to download, KaTeX's style, and onnxruntime-web."""
+def add_files(files, config):
+    """Add what both languages share, the notebooks, the programs to download, KaTeX's style, and onnxruntime-web."""
     language = language_of(config)
+    for file in of_this_build.shared:
+        if language != LANGUAGES[0]:
+            file.copy_file = lambda dirty=False: None  # the build of the first language has copied it
+        files.append(file)
     for page in lesson_names(language):
         files.append(notebook_pages.file_of(language, page, config))
     if language == LANGUAGES[0]:
@@ -127,6 +139,9 @@ def on_files(files, config):
         for path in live.engine():
             files.append(File.generated(config, f"assets/ort/{path.name}", abs_src_path=str(path)))
     return files
+
+
+on_files = CombinedEvent(lay_aside, add_files)
 
 
 @event_priority(-200)

@@ -22,8 +22,11 @@ from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from pathlib import Path
 
+from jinja2 import Environment
+from material.plugins.search.plugin import SearchIndex
 from mkdocs.commands import build
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure import StructureItem
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
@@ -66,7 +69,7 @@ def is_home(page: Page) -> bool:
     return page.file.src_uri.partition("/")[2] == "index.md"
 
 
-def outline(item) -> tuple:
+def outline(item: StructureItem) -> tuple:
     """Return an item of the navigation as the theme shows it."""
     meta = getattr(item, "meta", {})
     marks = [meta.get(key) for key in ("icon", "status", "subtitle")]
@@ -149,7 +152,7 @@ class Kept:
     are kept with a page.
     """
 
-    def __init__(self, config: MkDocsConfig, language: str, serving: bool, search) -> None:
+    def __init__(self, config: MkDocsConfig, language: str, serving: bool, search: SearchIndex) -> None:
         self.language, self.nav, self.search, self.outline = language, config.nav, search, ""
         self.seen: dict[tuple[str, str], str] = {}
         programs = [module.__file__ for name, module in sys.modules.items() if name.startswith("tooling.") and module.__file__]
@@ -257,7 +260,7 @@ class Kept:
         with path.open("rb") as file:
             return file.read(len(look)) == look
 
-    def write(self, page: Page, config: MkDocsConfig, doc_files, nav: Navigation, env, dirty: bool = False, excluded: bool = False) -> None:
+    def write(self, page: Page, config: MkDocsConfig, doc_files: Sequence[File], nav: Navigation, env: Environment, dirty: bool = False, excluded: bool = False) -> None:
         """Write a page of the site: as it is kept, or as MkDocs, the theme and the hooks make it."""
         look, path, target = self.look(page, nav), self.pages / page.file.dest_uri, Path(page.file.abs_dest_path)
         if self.written(page, nav):
@@ -276,7 +279,7 @@ class Kept:
         share([partial(self.populate, page, config, files) for page in pages if not self.load(page, files)])
         self.navigation = nav
 
-    def on_env(self, env, config: MkDocsConfig, files: Files) -> None:
+    def on_env(self, env: Environment, config: MkDocsConfig, files: Files) -> None:
         """Set into the theme the pages that are not kept, on all cores."""
         env.bytecode_cache = kept_templates()
         doc_files, nav = files.documentation_pages(), self.navigation

@@ -3,10 +3,11 @@
     python -m tooling.scale 5 20 60               measure sites of so many lessons; print a table
     python -m tooling.scale 60 --keep FOLDER      leave such a repository in FOLDER, to run its tests say; measure nothing
 
-Measure on a machine that does nothing else. The copies have numbers: models/cnn_2 is the second models/cnn.
+Measure on a machine that does nothing else; the seconds of CPU tell how far it did. The copies have numbers: models/cnn_2 is the second models/cnn.
 """
 
 import argparse
+import os
 import re
 import shutil
 import socket
@@ -71,20 +72,25 @@ def copy_lesson(folder: Path, lesson: str, number: int) -> None:
     settings.write_text(text, encoding="utf-8")
 
 
-def seconds_of(*command: str, folder: Path) -> float:
-    """Return how long a command takes. Raises CalledProcessError where it fails."""
-    start = time.perf_counter()
+def seconds_of(*command: str, folder: Path) -> str:
+    """Return how long a command takes, and how long on all cores together. Raises CalledProcessError where it fails."""
+    start, before = time.perf_counter(), os.times()
     subprocess.run([sys.executable, "-m", *command], cwd=folder, check=True)
-    return time.perf_counter() - start
+    after = os.times()
+    computed = after.children_user + after.children_system - before.children_user - before.children_system
+    return f"{time.perf_counter() - start:.1f} s ({computed:.1f} s)"
 
 
-def edits(folder: Path) -> tuple[list[float], list[float]]:
-    """Serve the site and edit its lessons in turn. Return for each edit the seconds until it shows, and the server's megabytes then."""
+def edits(folder: Path) -> tuple[list[float], list[float], list[float]]:
+    """Serve the site and edit its lessons in turn.
+
+    Return for each edit the seconds until it shows, the server's seconds of CPU, and its megabytes then.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with (folder / "serve.log").open("w", encoding="utf-8") as said:
         server = subprocess.Popen([sys.executable, "-m", "mkdocs", "serve", "-a", f"127.0.0.1:{port}"], cwd=folder, stdout=said, stderr=said)
-    process, seconds, memory = psutil.Process(server.pid), [], []
+    process, seconds, computed, memory = psutil.Process(server.pid), [], [], []
     try:
         wait_for(f"http://127.0.0.1:{port}/", "", server)
         time.sleep(2)  # until it watches
@@ -92,17 +98,18 @@ def edits(folder: Path) -> tuple[list[float], list[float]]:
         for number, (language, lesson) in zip(range(EDITS), turns):
             page, word = folder / "docs" / language / f"{lesson}.md", f"edit-{number}-shows"
             prefix = "" if language == LANGUAGES[0] else f"{language}/"
-            start = time.perf_counter()
+            start, before = time.perf_counter(), sum(process.cpu_times())
             with page.open("a", encoding="utf-8") as file:
                 file.write(f"\n{word}\n")
             wait_for(f"http://127.0.0.1:{port}/{prefix}{lesson}/", word, server)
             seconds.append(time.perf_counter() - start)
+            computed.append(sum(process.cpu_times()) - before)
             memory.append(process.memory_info().rss / 1e6)
             time.sleep(1)
     finally:
         server.terminate()
         server.wait()
-    return seconds, memory
+    return seconds, computed, memory
 
 
 def wait_for(url: str, word: str, server: subprocess.Popen) -> None:
@@ -127,9 +134,9 @@ def measure(count: int) -> str:
         build = ("mkdocs", "build", "--quiet", "--strict")
         first, again = seconds_of(*build, folder=folder), seconds_of(*build, folder=folder)
         pages = len(list((folder / "site").rglob("index.html")))
-        seconds, memory = edits(folder)
+        seconds, computed, memory = edits(folder)
     return (
-        f"| {there} | {pages} | {first:.1f} s | {again:.1f} s | {statistics.median(seconds):.1f} s | {max(seconds):.1f} s "
+        f"| {there} | {pages} | {first} | {again} | {statistics.median(seconds):.1f} s ({statistics.median(computed):.1f} s) | {max(seconds):.1f} s "
         f"| {memory[2]:.0f} MB | {memory[-1]:.0f} MB |"
     )
 
@@ -143,7 +150,7 @@ def main() -> None:
     if given.keep:
         print(f"{copy_of_repository(given.keep, given.count[0])} lessons in {given.keep}")
         return
-    print("| lessons | pages | from nothing | again | an edit | slowest edit | memory after 3 edits | after 30 |")
+    print("| lessons | pages | from nothing (of CPU) | again | an edit | slowest edit | memory after 3 edits | after 30 |")
     print("|---|---|---|---|---|---|---|---|")
     for count in given.count:
         print(measure(count), flush=True)

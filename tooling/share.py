@@ -18,7 +18,7 @@ GROUND = (48, 63, 159)  # the theme's indigo
 PLACES = ((60, 195, 240), (340, 75, 480), (860, 175, 280))  # left, top and size of the digit and of the two layers
 
 
-def picture():
+def picture() -> "Image.Image":
     """Return the picture, 1200 by 630 pixels. Raises SiteError where the figure does not hold a digit and two layers."""
     from PIL import Image
 

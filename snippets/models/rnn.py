@@ -296,7 +296,7 @@ def print_mistakes(data: Data, shares: np.ndarray) -> None:
 
 
 def draw_confusion(labels: np.ndarray, answers: np.ndarray, to: Path) -> None:
-    """Draw how often each language, a row, was taken for each, a column."""
+    """Draw how often languages, (count,), by row, got answers, by column."""
     figure, axes = plt.subplots(figsize=(7, 6))
     ConfusionMatrixDisplay.from_predictions(
         labels, answers, display_labels=list(LANGUAGES.values()), ax=axes,

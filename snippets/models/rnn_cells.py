@@ -142,8 +142,8 @@ def layer(name: str, size: int, hidden: int, forget: float = 0) -> nn.RNNBase:
 def reach(made: nn.RNNBase, distance: int, batch: int = 32) -> torch.Tensor:
     """Return how much the last output's gradient shrinks, step by step back.
 
-    The inputs are noise. Norms by the input 0, 1, ... steps back, (distance +
-    1,), as the mean over the batch, and relative to that at distance 0.
+    The inputs are noise. The norms, (distance + 1,), are means over the batch
+    and relative to that at distance 0.
     """
     made = made.double()  # the smallest of these numbers do not fit float32
     x = torch.randn(batch, distance + 1, made.input_size, dtype=torch.float64,

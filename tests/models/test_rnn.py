@@ -16,7 +16,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from tooling.lessons import exporter_path, metrics
 from tooling.live.export import import_file, rounded, shrink
 
-rnn, live = load_snippet("models/rnn"), import_file(exporter_path("models/rnn"), "live_models_rnn")
+rnn = load_snippet("models/rnn")
+live = import_file(exporter_path("models/rnn"), "live_models_rnn")
 
 
 @pytest.fixture(scope="module")
