@@ -38,15 +38,24 @@ class Visit:
         """Return all that is wrong with the page."""
         found = []
         for part in (
-            self.is_light, self.is_not_too_long, self.fits_a_wide_window, self.shows_its_images, self.copies_its_code, self.is_accessible,
-            self.has_figures_for_both_schemes, self.fits_a_phone, self.is_accessible_on_a_phone, self.leaves_the_search_index,
-            self.leads_to_the_other_language,
+            self.is_light, self.is_not_too_long, self.fits_a_wide_window, self.shows_its_images, self.is_accessible, self.has_figures_for_both_schemes,
+            self.fits_a_phone, self.is_accessible_on_a_phone, self.leaves_the_search_index, self.copies_its_code, self.leads_to_the_other_language,
         ):
             try:
                 part()
             except (AssertionError, Error) as error:
                 found.append(f"/{self.place}: {re.split(chr(10) + 'assert ', str(error))[0]}")
         return found
+
+    def take(self, phone: dict[str, int] | None) -> None:
+        """Read on by a phone of this width and height, or by the computer again."""
+        machine = self.tab.context.new_cdp_session(self.tab)
+        machine.send("Emulation.setTouchEmulationEnabled", {"enabled": phone is not None})
+        if phone:
+            machine.send("Emulation.setDeviceMetricsOverride", phone | {"deviceScaleFactor": 1, "mobile": True})
+        else:
+            machine.send("Emulation.clearDeviceMetricsOverride")
+            self.tab.set_viewport_size({"width": 1280, "height": 900})
 
     def is_light(self) -> None:
         """What comes with the page weighs little."""
@@ -94,6 +103,7 @@ class Visit:
 
     def copies_its_code(self) -> None:
         """All code of the page is that of its programs; of each kind of block, one button copies what it shows, and one that with all it needs."""
+        self.take(None)
         kinds = self.tab.evaluate(KINDS)
         shown = self.tab.locator("article .highlight pre code").evaluate_all("codes => codes.map(code => code.textContent.replace(/^\\n+|\\n+$/g, ''))")
         code = program_sections(self.language, self.place)
@@ -104,7 +114,6 @@ class Visit:
             if "needs" in kind:
                 copied, whole = self.tab.evaluate(COPY, [number, "button.copy-needs"]).strip(), with_needs(*dict(code)[shown[number]])
                 assert copied == whole, f"the second button of a block ({kind}) copies {len(copied)} characters; with all it needs it has {len(whole)}"
-        self.tab.evaluate("document.querySelector('.md-dialog').remove()")  # the notice that it was copied
 
     def is_accessible(self) -> None:
         """axe-core finds no barrier on a wide screen, in the light; both languages have the same parts."""
@@ -128,9 +137,7 @@ class Visit:
 
     def fits_a_phone(self) -> None:
         """Nothing scrolls sideways on a phone, from here on in the dark."""
-        phone = self.tab.context.new_cdp_session(self.tab)
-        phone.send("Emulation.setDeviceMetricsOverride", PHONE | {"deviceScaleFactor": 1, "mobile": True})
-        phone.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        self.take(PHONE)
         width = self.tab.evaluate("document.documentElement.scrollWidth")
         wide = self.tab.evaluate(
             "[...document.querySelectorAll('article *')].filter(part => part.getBoundingClientRect().right > 391)"
@@ -150,9 +157,6 @@ class Visit:
     def leads_to_the_other_language(self) -> None:
         """The language switch stays on the page."""
         other = COUNTERPART[self.place]
-        phone = self.tab.context.new_cdp_session(self.tab)
-        phone.send("Emulation.clearDeviceMetricsOverride")
-        phone.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
         self.tab.locator(".md-header .md-select").hover()
         link = self.tab.locator(f".md-header .md-select__link[hreflang={'zh' if self.language == 'en' else 'en'}]")
         expect(link).to_be_visible()
