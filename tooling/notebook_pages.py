@@ -84,7 +84,7 @@ class Unparsed(str):
         return []
 
 
-class Exporter(nbconvert2.HTMLExporter):
+class Exporter(nbconvert.exporters.html.HTMLExporter):
     """nbconvert's, which does not compile its templates for each notebook."""
 
     def _create_environment(self):
