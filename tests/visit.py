@@ -131,7 +131,7 @@ class Visit:
             fill[scheme] = self.tab.locator("figure svg text").evaluate_all("texts => [...new Set(texts.map(text => getComputedStyle(text).fill))]")
             if scheme == "light":
                 self.tab.locator("[data-md-component=palette] label:visible").click()
-        self.tab.mouse.move(640, 600)  # its hint would lie over the menu of languages
+        self.tab.mouse.move(2, 450)  # to the margin: its hint would lie over the menu of languages
         self.tab.evaluate("document.activeElement.blur()")
         expect(self.tab.locator(".md-header .md-tooltip--active")).to_have_count(0)
         for scheme, colors in fill.items():
