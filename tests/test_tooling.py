@@ -458,7 +458,7 @@ def checkout(tmp_path):
     """A copy of what the site is built from."""
     for folder in ("docs", "snippets", "tooling"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("mkdocs.yml", "package.json", "package-lock.json"):
+    for file in ("mkdocs.yml", "package.json", "package-lock.json", "requirements.txt", "requirements-site.txt"):
         shutil.copy(ROOT / file, tmp_path)
     packages.find("katex", "package.json")
     (tmp_path / "node_modules").symlink_to(ROOT / "node_modules", target_is_directory=True)

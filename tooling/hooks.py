@@ -19,7 +19,7 @@ from mkdocs.config import config_options
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import Abort, PluginError
 from mkdocs.plugins import CombinedEvent, event_priority
-from mkdocs.structure.files import File
+from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
@@ -112,7 +112,7 @@ def is_notebook(page: Page) -> bool:
     return page.file.src_uri.endswith(".ipynb")
 
 
-def lay_aside(files, config):
+def lay_aside(files: Files, config: MkDocsConfig) -> Files:
     """Keep from mkdocs-static-i18n what both languages share: it would take a second to look at the files of many results."""
     of_this_build.shared = [file for file in files if file.src_uri.startswith(("results/", "assets/"))]
     for file in of_this_build.shared:
@@ -121,7 +121,7 @@ def lay_aside(files, config):
 
 
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which builds every File anew
-def add_files(files, config):
+def add_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what both languages share, the notebooks, the programs to download, KaTeX's style, and onnxruntime-web."""
     language = language_of(config)
     for file in of_this_build.shared:

@@ -29,6 +29,7 @@ def finish(output: str, words: dict[str, str], with_policy: bool) -> str:
         output = output.replace(bare, mended.format(**words))
     if 'id="__toc"' not in output:  # a page outside the navigation has no box that this label could tick
         output = output.replace(' for="__toc"', "")
+    output = output.replace(' tabindex=""', "")  # of a chapter in the navigation; nothing is no number
     output = LINES.sub(with_lines, output)
     output = TABLE.sub(r'<div class="md-typeset__scrollwrap"><div class="md-typeset__table">\g<0></div></div>', output)
     if with_policy:
