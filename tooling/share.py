@@ -5,6 +5,7 @@
 It holds no words, so both languages share it. Run it again where the results of models/cnn look different.
 """
 
+import argparse
 import base64
 import io
 import re
@@ -37,6 +38,7 @@ def picture() -> "Image.Image":
 
 def main() -> int:
     """Write the picture; return the exit status."""
+    argparse.ArgumentParser(prog="python -m tooling.share", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     picture().save(FILE, optimize=True)
     print(f"{FILE.relative_to(DOCS.parent)}: {FILE.stat().st_size:,} bytes")
     return 0
