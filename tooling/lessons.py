@@ -136,8 +136,8 @@ def file_fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the hash of each file of a result but its record."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != "run.json")
+    """Return the hash of each file that a run left: not of its record, nor of what other seeds measured."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in ("run.json", "seeds.json"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -154,27 +154,35 @@ def altered_results() -> dict[str, str]:
 
 
 def stale_results(names: list[str] | None = None) -> dict[str, str]:
-    """Return the results that are older than their snippet, each with what to do; of all snippets, or of those named.
+    """Return the results that are older than their program, each with what to do; of all snippets, or of those named.
 
-    Results on the default data must come from the very file. Those on real data, which not
-    every contributor has, only have to come from the same program: a comment may change.
+    A comment or a docstring may change: it takes no hour of training to see that a comment trains nothing.
     """
     stale = {}
     for name in snippet_names() if names is None else names:
         current = file_fingerprints(name)
+
+        def older(record: dict) -> bool:
+            return record.get("file") != current["file"] and record.get("program") != fingerprints(name)["program"]
+
         try:
             record = run_record(name)
         except SiteError:
             record = {}
-        for part, file in (("file", f"snippets/{name}.py"), ("live", f"tooling/live/{name}.py, or than tooling/live/export.py")):
-            if record.get(part) != current.get(part):
-                stale[name] = f"docs/results/{name} is older than {file}; run `python -m tooling.results {name}`"
-                break
-        for record in sorted((RESULTS / name).glob("*/run.json")):
-            data, stored = record.parent.name, load_json(record)
-            if stored["file"] != current["file"] and stored["program"] != fingerprints(name)["program"]:
+        if older(record):
+            stale[name] = f"docs/results/{name} is older than snippets/{name}.py; run `python -m tooling.results {name}`"
+        elif record.get("live") != current.get("live"):
+            stale[name] = f"docs/results/{name} is older than tooling/live/{name}.py, or than tooling/live/export.py; run `python -m tooling.results {name}`"
+        for path in sorted((RESULTS / name).glob("*/run.json")):
+            data = path.parent.name
+            if older(load_json(path)):
                 stale[f"{name}/{data}"] = (
                     f"docs/results/{name}/{data} is older than snippets/{name}.py; "
                     f"run `python -m tooling.results {name} --data {data}=FOLDER`"
                 )
+        for path in sorted((RESULTS / name).rglob("seeds.json")):
+            result = path.parent.relative_to(RESULTS).as_posix()
+            kept = load_json(path)
+            if result not in stale and older(kept):
+                stale[result] = f"docs/results/{result}/seeds.json is older than snippets/{name}.py; run `python -m tooling.results {name} --seeds {len(kept['seeds'])}`"
     return stale

@@ -3,6 +3,7 @@
     python -m tooling.results                    run those whose results are out of date
     python -m tooling.results models/cnn         run this one
     python -m tooling.results models/cnn --data cifar10=FOLDER   run it on real data
+    python -m tooling.results models/cnn --seeds 5   run it with the seeds 0 to 4, and keep what each measured
     python -m tooling.results --check            run again and compare; store nothing
 
 Each snippet is copied alone into an empty folder and run there, as a reader would.
@@ -37,8 +38,10 @@ UNCOMPARED = ("seconds",)  # as the name of a number, or at its end
 PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib")
 
 
-def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[Path, dict]:
+def run(name: str, folder: Path, data: tuple[str, Path] | None = None, seed: int | None = None) -> tuple[Path, dict]:
     """Run a snippet in an empty folder; return where its results lie, and the record of the run.
+
+    With a seed other than its own nothing is exported for the page.
 
     Raises SiteError, with the end of what it printed, where the program fails.
     """
@@ -48,10 +51,12 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
     environment = os.environ | {
         "MATPLOTLIBRC": str(ROOT / "tooling" / "matplotlibrc"),
         "MPLBACKEND": "agg",
+        "PYTHONIOENCODING": "utf-8",
         "PYTHONUNBUFFERED": "1",
         "SOURCE_DATE_EPOCH": "0",
     }
     command = [sys.executable, f"{stem}.py"] + (["--data", str(data[1].resolve())] if data else [])
+    command += ["--seed", str(seed)] if seed is not None else []
     started, peak, cpu, told = time.monotonic(), 0, 0.0, ""
     with open(folder / "output.txt", "w", encoding="utf-8") as output:
         process = psutil.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -78,7 +83,7 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None) -> tuple[
     shutil.move(folder / "output.txt", made / "output.txt")
     if not (made / "metrics.json").is_file():
         (made / "metrics.json").write_text("{}\n", encoding="utf-8")
-    if exporter_path(name).is_file() and not data:
+    if exporter_path(name).is_file() and not data and seed is None:
         export(name, made)
     (made / "weights.pt").unlink(missing_ok=True)  # made again by each run, and not committed
     record = {
@@ -125,7 +130,7 @@ def expected_seconds(name: str, data: tuple[str, Path] | None) -> float:
 
 
 def store(made: Path, record: dict, target: Path) -> None:
-    """Put the results of a run in the place of the former ones; results on real data stay."""
+    """Put the results of a run in the place of the former ones, also of those over seeds; results on real data stay."""
     target.mkdir(parents=True, exist_ok=True)
     for old in target.iterdir():
         if old.is_file():
@@ -133,6 +138,38 @@ def store(made: Path, record: dict, target: Path) -> None:
     for new in made.iterdir():
         shutil.move(new, target / new.name)
     (target / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def gathered(trees: list[dict]) -> dict:
+    """Return the tree that all of several trees of metrics share, each number a list of theirs.
+
+    What stands in a list is left out: the third mistake of one seed is not that of another.
+    """
+    found = {}
+    for key in trees[0]:
+        values = [tree.get(key) for tree in trees]
+        if all(isinstance(value, dict) for value in values):
+            found[key] = gathered(values)
+        elif not key.endswith(UNCOMPARED) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+            found[key] = values
+    return found
+
+
+def run_seeds(name: str, count: int, data: tuple[str, Path] | None = None) -> None:
+    """Run a snippet with the seeds from 1 on beside its stored run, which has seed 0, and keep what each measured.
+
+    Raises SiteError where the stored run is out of date, or where the program takes no seed.
+    """
+    result = f"{name}/{data[0]}" if data else name
+    trees, started = [metrics(result)], time.monotonic()
+    for seed in range(1, count):
+        with tempfile.TemporaryDirectory() as folder:
+            made, record = run(name, Path(folder), data, seed)
+            trees.append(json.loads((made / "metrics.json").read_text(encoding="utf-8")))
+            print(f"{result}: seed {seed}, {record['seconds']} s, {record['cpu_seconds']} s of CPU", flush=True)
+    kept = {**fingerprints(name), "seeds": list(range(count)), "seconds": round(time.monotonic() - started, 1), "metrics": gathered(trees)}
+    (RESULTS / result / "seeds.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    print(f"{result}: stored in docs/results/{result}/seeds.json")
 
 
 def numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
@@ -166,7 +203,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as models/cnn; without any, those out of date")
     parser.add_argument("--check", action="store_true", help="run again and compare the metrics; store nothing")
     parser.add_argument("--data", metavar="NAME=FOLDER", help="run the one lesson on the real data in FOLDER")
+    parser.add_argument("--seeds", type=int, metavar="N", help="run with the seeds 0 to N - 1, and keep what each measured")
     options = parser.parse_args(arguments)
+    if options.seeds is not None and (options.seeds < 2 or options.check or not options.lessons):
+        parser.error("--seeds takes at least 2, and the lessons to run: models/cnn --seeds 5")
     data = None
     if options.data:
         label, _, folder = options.data.partition("=")
@@ -178,6 +218,9 @@ def main(arguments: list[str] | None = None) -> int:
         failed = []
         for name in [lesson.removesuffix(".py") for lesson in options.lessons] or default:
             result = f"{name}/{data[0]}" if data else name
+            if options.seeds and result not in stale_results([name]):
+                run_seeds(name, options.seeds, data)
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 made, record = run(name, Path(folder), data)
                 if options.check:
@@ -187,7 +230,9 @@ def main(arguments: list[str] | None = None) -> int:
                     failed += [result] if found else []
                 else:
                     store(made, record, RESULTS / result)
-                    print(f"{result}: stored in docs/results/{result}, {record['seconds']} s, {record['cpu_seconds']} s of CPU")
+                    print(f"{result}: stored in docs/results/{result}, {record['seconds']} s, {record['cpu_seconds']} s of CPU", flush=True)
+            if options.seeds:
+                run_seeds(name, options.seeds, data)
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1

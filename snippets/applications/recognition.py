@@ -1,9 +1,7 @@
 # --8<-- [start:setup]
 """Train a network to tell apart the classes of any folder of images."""
 
-import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -414,10 +412,11 @@ def show(images: list[torch.Tensor], titles: list[str]) -> plt.Figure:
 
 
 def draw_augmented(data: TensorDataset) -> plt.Figure:
-    """Draw the first image and what shifting and mirroring make of it."""
+    """Draw one image and what shifting and mirroring make of it."""
     torch.manual_seed(0)
     changed = Augmented(data, shift=2, mirror=True)
-    images = [data[0][0], *(changed[0][0] for _ in range(7))]
+    chosen = len(data) // 2
+    images = [data[chosen][0], *(changed[chosen][0] for _ in range(7))]
     return show(images, ["as it was"] + [""] * 7)
 
 
@@ -431,16 +430,71 @@ def draw_mistakes(mistakes: list[dict], data: TensorDataset) -> plt.Figure:
 # --8<-- [end:report]
 
 
+# --8<-- [start:command_line]
+# From models/cnn_layers.py, word for word:
+import argparse
+import contextlib
+import inspect
+import sys
+import types
+
+
+def run(
+    main: types.FunctionType, folder: str, refusals: tuple = (), **more: dict
+) -> None:
+    """Call `main` with the options of the command line, which it checks.
+
+    `folder` is where results go by default, `more` holds options besides
+    --out and --seed. An exception out of `refusals` is told in one line.
+    """
+    with contextlib.suppress(AttributeError):  # a notebook shows any letter
+        sys.stdout.reconfigure(errors="replace")  # and not every console
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=folder, help="folder for the results")
+    if "seed" in inspect.signature(main).parameters:
+        add("--seed", type=int, default=0, help="of all random numbers")
+    for name, settings in more.items():
+        add(f"--{name}", **settings)
+    options = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    for name, value in vars(options).items():
+        least = 0 if name == "seed" else 1
+        if isinstance(value, int) and not least <= value < 2**32:
+            parser.error(f"--{name} {value}: at least {least}, below 2**32")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        check = options.out / ".writable"
+        check.touch()
+        check.unlink()
+    except OSError as error:
+        parser.error(f"--out {options.out}: {error.strerror}")
+    before = {path: path.stat().st_mtime_ns for path in options.out.iterdir()}
+    try:
+        main(**vars(options))
+    except refusals as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        kept = [
+            path.name for path in sorted(options.out.iterdir())
+            if path.stat().st_mtime_ns != before.get(path)
+        ]
+        files = ", ".join(kept) or "nothing"
+        sys.exit(f"\nstopped; kept in {options.out}: {files}")
+    print(f"results in {options.out}")
+# --8<-- [end:command_line]
+
+
 # --8<-- [start:run]
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default="recognition-results")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, help="with train and test in it")
-    parser.add_argument("--epochs", type=int, default=12)
-    options = parser.parse_args([] if "ipykernel" in sys.modules else None)
-    try:
-        main(options.out, options.seed, options.data, options.epochs)
-    except DataError as error:
-        parser.error(str(error))
+    run(
+        main, "recognition-results", (DataError,),
+        data={
+            "dest": "folder", "type": Path, "default": argparse.SUPPRESS,
+            "help": "folder of images, with train and test in it",
+        },
+        epochs={"type": int, "default": 12, "help": "passes over the data"},
+    )
 # --8<-- [end:run]

@@ -1,13 +1,11 @@
 # --8<-- [start:setup]
 """Translate what CLDR writes in Chinese and English, in both directions."""
 
-import argparse
 import itertools
 import json
 import math
 import random
 import re
-import sys
 import time
 import warnings
 from collections import Counter, namedtuple
@@ -282,9 +280,9 @@ def teacher_forced(model: nn.Module, source: Tensor, target: Tensor) -> Tensor:
 
 def train(
     model: nn.Module, loader: DataLoader, steps: int,
-    watch: Callable[[], float], warmup: float = 0.1,
+    watch: Callable[[], float], warmup: float = 0.1, reports: int = 10,
 ) -> list[float]:
-    """Return the loss of each step; print ten times what `watch` returns."""
+    """Return the loss of each step; print now and then what `watch` finds."""
     optimizer = torch.optim.AdamW(model.parameters(), 0.003, (0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: rate(step, steps, warmup)
@@ -300,7 +298,7 @@ def train(
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
-            if len(losses) % math.ceil(steps / 10) == 0:
+            if len(losses) % math.ceil(steps / reports) == 0:
                 print(f"  step {len(losses):5}: loss {losses[-1]:.4f}, "
                       f"right in validation {watch():.1%}", flush=True)
     return losses
@@ -509,12 +507,67 @@ def report(metrics: dict, asked: list[Phrase], answers: list[str]) -> None:
              for one, answer in zip(asked, answers) if answer != one.wanted]
     print("\nSome mistakes of greedy search:")
     print("\n".join(random.Random(0).sample(wrong, min(8, len(wrong)))))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default="translation-results")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args([] if "ipykernel" in sys.modules else None)
-    main(options.out, options.seed)
 # --8<-- [end:report]
+
+
+# --8<-- [start:command_line]
+# From models/cnn_layers.py, word for word:
+import argparse
+import contextlib
+import inspect
+import sys
+import types
+
+
+def run(
+    main: types.FunctionType, folder: str, refusals: tuple = (), **more: dict
+) -> None:
+    """Call `main` with the options of the command line, which it checks.
+
+    `folder` is where results go by default, `more` holds options besides
+    --out and --seed. An exception out of `refusals` is told in one line.
+    """
+    with contextlib.suppress(AttributeError):  # a notebook shows any letter
+        sys.stdout.reconfigure(errors="replace")  # and not every console
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=folder, help="folder for the results")
+    if "seed" in inspect.signature(main).parameters:
+        add("--seed", type=int, default=0, help="of all random numbers")
+    for name, settings in more.items():
+        add(f"--{name}", **settings)
+    options = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    for name, value in vars(options).items():
+        least = 0 if name == "seed" else 1
+        if isinstance(value, int) and not least <= value < 2**32:
+            parser.error(f"--{name} {value}: at least {least}, below 2**32")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        check = options.out / ".writable"
+        check.touch()
+        check.unlink()
+    except OSError as error:
+        parser.error(f"--out {options.out}: {error.strerror}")
+    before = {path: path.stat().st_mtime_ns for path in options.out.iterdir()}
+    try:
+        main(**vars(options))
+    except refusals as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        kept = [
+            path.name for path in sorted(options.out.iterdir())
+            if path.stat().st_mtime_ns != before.get(path)
+        ]
+        files = ", ".join(kept) or "nothing"
+        sys.exit(f"\nstopped; kept in {options.out}: {files}")
+    print(f"results in {options.out}")
+# --8<-- [end:command_line]
+
+
+# --8<-- [start:run]
+if __name__ == "__main__":
+    run(main, "translation-results")
+# --8<-- [end:run]

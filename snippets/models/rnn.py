@@ -1,10 +1,8 @@
 # --8<-- [start:setup]
 """Tell which of ten languages a name is from: an LSTM beside n-grams."""
 
-import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -327,11 +325,64 @@ def draw_reading(model: NameLSTM, name: str, letters: dict, to: Path) -> None:
 # --8<-- [end:figures]
 
 
-# --8<-- [start:command]
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("rnn-results"))
-    parser.add_argument("--seed", type=int, default=0)
+# --8<-- [start:command_line]
+# From models/cnn_layers.py, word for word:
+import argparse
+import contextlib
+import inspect
+import sys
+import types
+
+
+def run(
+    main: types.FunctionType, folder: str, refusals: tuple = (), **more: dict
+) -> None:
+    """Call `main` with the options of the command line, which it checks.
+
+    `folder` is where results go by default, `more` holds options besides
+    --out and --seed. An exception out of `refusals` is told in one line.
+    """
+    with contextlib.suppress(AttributeError):  # a notebook shows any letter
+        sys.stdout.reconfigure(errors="replace")  # and not every console
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=folder, help="folder for the results")
+    if "seed" in inspect.signature(main).parameters:
+        add("--seed", type=int, default=0, help="of all random numbers")
+    for name, settings in more.items():
+        add(f"--{name}", **settings)
     options = parser.parse_args([] if "ipykernel" in sys.modules else None)
-    main(options.out, options.seed)
-# --8<-- [end:command]
+    for name, value in vars(options).items():
+        least = 0 if name == "seed" else 1
+        if isinstance(value, int) and not least <= value < 2**32:
+            parser.error(f"--{name} {value}: at least {least}, below 2**32")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        check = options.out / ".writable"
+        check.touch()
+        check.unlink()
+    except OSError as error:
+        parser.error(f"--out {options.out}: {error.strerror}")
+    before = {path: path.stat().st_mtime_ns for path in options.out.iterdir()}
+    try:
+        main(**vars(options))
+    except refusals as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        kept = [
+            path.name for path in sorted(options.out.iterdir())
+            if path.stat().st_mtime_ns != before.get(path)
+        ]
+        files = ", ".join(kept) or "nothing"
+        sys.exit(f"\nstopped; kept in {options.out}: {files}")
+    print(f"results in {options.out}")
+# --8<-- [end:command_line]
+
+
+# --8<-- [start:run]
+if __name__ == "__main__":
+    run(main, "rnn-results")
+# --8<-- [end:run]
