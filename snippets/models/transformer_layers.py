@@ -198,11 +198,12 @@ class EncoderDecoder(nn.Module):
 @torch.no_grad()
 def compare() -> dict[str, float]:
     """Return each part's largest difference to PyTorch's, weights equal."""
-    x, y = torch.randn(3, 9, 32), torch.randn(3, 7, 32)  # (batch, length, d)
+    x = torch.randn(3, 9, 32)  # (batch, m, d)
+    y = torch.randn(3, 7, 32)  # (batch, n, d)
     tokens = torch.ones(3, 9, dtype=torch.long)
     tokens[1, 6:] = 0  # the second source is three tokens shorter
     padding, future = tokens == 0, causal_mask(7)
-    q, k, v = torch.randn(3, 2, 4, 7, 8)  # each (batch, heads, length, s)
+    q, k, v = torch.randn(3, 3, 4, 7, 8)  # each (batch, heads, n, s)
     theirs = {
         "attention": F.scaled_dot_product_attention(q, k, v, ~future),
         "layer normalization": F.layer_norm(x, (32,)),

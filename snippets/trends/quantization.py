@@ -44,7 +44,7 @@ def train(
     loader = DataLoader(data, batch_size=64, shuffle=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
     for _ in range(epochs):
-        for x, y in loader:  # (64, 64), (64,)
+        for x, y in loader:  # (batch, 64), (batch,)
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
@@ -77,8 +77,8 @@ def pack(numbers: Tensor, bits: int) -> np.ndarray:
     """Write whole numbers, (rows, columns), into bytes without gaps."""
     shifted = numbers.flatten().to(torch.int16) + 2 ** (bits - 1)  # all >= 0
     shifted = shifted.to(torch.uint8).numpy()  # (count,)
-    digits = np.unpackbits(shifted[:, None], axis=1)[:, 8 - bits:]
-    return np.packbits(digits)  # of (count, bits)
+    digits = np.unpackbits(shifted[:, None], axis=1)  # (count, 8)
+    return np.packbits(digits[:, 8 - bits:])
 
 
 def unpack(stored: np.ndarray, bits: int, shape: torch.Size) -> Tensor:
