@@ -14,6 +14,7 @@ import yaml
 from sklearn import datasets
 
 from tooling import glossary, pages
+from tooling.claims import CLAIM
 from tooling.lessons import DOCS, SHARED, SNIPPETS, metrics
 
 FIGURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
@@ -191,6 +192,23 @@ def wrong_formulas(source: str) -> list[Problem]:
             if abs(values[0] - values[1]) > allowed * (1 + 1e-9):
                 found.append((source[: match.start()].count("\n") + 1, f"`{match[0]}` does not come out: the left is {values[0]:.6g}"))
     return found
+
+
+COMPARISON = re.compile(
+    r"\b(?:than|better|worse|best|worst|ahead|behind|beats?|exceeds?|outperforms?|as (?:well|good) as|no difference)\b"
+    r"|比.{1,30}?(?:高|低|好|差|多|少|大|小|快|慢|强|弱)|高于|低于|优于|胜过|超过|不如|领先|落后|最[高低好差]|相当|没有(?:明显)?差别"
+)
+MEASURED = re.compile(r"\[\[ [^]]*?(?:metrics|seeds|results\[[^]]+\])\.(?!run\b)")
+
+
+def unclaimed(found: list[Text]) -> list[Problem]:
+    """Return the paragraphs that compare results without saying, as an expression, what they claim."""
+    return [
+        (text.line, f"compares results ({match[0]}): say below it what it claims, `<!-- claim: seeds.cnn.accuracy > seeds.svm.accuracy -->`")
+        for text in found
+        if text.kind in ("paragraph", "item") and len(MEASURED.findall(text.source)) > 1 and not CLAIM.search(text.source)
+        if (match := COMPARISON.search(text.words))
+    ]
 
 
 def sentences(text: str) -> Iterator[tuple[int, str]]:

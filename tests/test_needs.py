@@ -1,6 +1,7 @@
 """What is copied runs: each section with all that it needs; what programs share is the same in all of them."""
 
 import builtins
+from collections import Counter
 
 import pytest
 
@@ -21,6 +22,14 @@ def test_every_section_runs_with_all_that_it_needs(name):
         given, taken = needs.names(code, name)
         unknown = taken - given - set(dir(builtins)) - meant_to_fail
         assert not unknown, f"snippets/{name}.py: {section}, copied with all it needs, does not know {', '.join(sorted(unknown))}"
+
+
+@each_snippet
+def test_a_name_means_one_thing_in_all_of_a_program(name):
+    """What a later section gives again, an import of a shared one say, would change what the earlier ones call."""
+    given = Counter(one for code in sections(name).values() for one in needs.names(code, name)[0])
+    twice = sorted(one for one, times in given.items() if times > 1)
+    assert not twice, f"snippets/{name}.py: {', '.join(twice)} is given by two sections; give one another name"
 
 
 @each_snippet

@@ -1,5 +1,6 @@
 """A new lesson is made by a command, and how to install what it uses is said by its imports."""
 
+import re
 import shutil
 
 import pytest
@@ -35,16 +36,18 @@ def make(name: str) -> int:
 
 
 def test_a_new_lesson_has_all_its_files(repository, monkeypatch):
+    taught = lessons.sections("models/cnn_layers")["command_line"]
     assert make("models/toy") == 0
     assert "      - models/cnn.md\n      - models/toy.md\n  - Language" in (repository / "mkdocs.yml").read_text(encoding="utf-8")
     for file in ("snippets/models/toy.py", "tests/models/test_toy.py", "docs/zh/models/toy.md", "docs/en/models/toy.md"):
         text = (repository / file).read_text(encoding="utf-8")
-        assert "{stem}" not in text and "{name}" not in text and "{title}" not in text
+        assert not re.search(r"\{(?:stem|title|command_line|name)\}", text.replace(taught, ""))
     assert "# 标题\n" in (repository / "docs/zh/models/toy.md").read_text(encoding="utf-8")
-    monkeypatch.setattr(lessons, "SNIPPETS", repository / "snippets")
-    assert list(lessons.sections("models/toy"))[-2:] == ["figures", "command_line"]
     assert make("language-models/toy") == 0
     assert "gpt.md\n      - language-models/toy.md\n\nplugins" in (repository / "mkdocs.yml").read_text(encoding="utf-8")
+    monkeypatch.setattr(lessons, "SNIPPETS", repository / "snippets")
+    made = lessons.sections("models/toy")
+    assert list(made)[-3:] == ["figures", "command_line", "run"] and made["command_line"] == f"# From models/cnn_layers.py, word for word:\n{taught}"
 
 
 @pytest.mark.parametrize("name", ["toy", "Models/toy", "models/to-y", "models/import", "models/toy.py"])

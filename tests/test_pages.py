@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Iterator
 
 import markdown
 import page_checks as checks
@@ -11,7 +12,8 @@ import pytest_codeblocks
 import yaml
 
 from tooling import glossary, hooks, pages, results
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, metrics, page_names, sections, snippet_names, snippet_path, stale_results
+from tooling.claims import claims
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, load_json, metrics, page_names, run_record, sections, snippet_names, snippet_path, stale_results
 
 PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
 each_page = pytest.mark.parametrize(("language", "page"), PAGES)
@@ -300,6 +302,41 @@ def test_numbers_agree(page):
 
     chinese, english = map(numbers, LANGUAGES)
     same("number", page, chinese, english)
+
+
+@each_page
+def test_claims_hold(language, page):
+    text = pages.source(language, page)
+    in_page([(line, f"the results do not bear out `{claim}`") for line, claim in pages.false_claims(text, page)], language, page)
+    in_page(checks.unclaimed(checks.texts(language, page)), language, page)
+
+
+@each_pair
+def test_claims_agree(page):
+    same("claim", page, *([claim for _, claim in claims(pages.source(language, page))] for language in LANGUAGES))
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("seeds.json")), ids=lambda path: path.parent.relative_to(RESULTS).as_posix())
+def test_the_first_seed_is_the_run_that_the_page_shows(path):
+    """And all seeds came from one program: what the others measured differs from it by their seed alone."""
+    result = path.parent.relative_to(RESULTS).as_posix()
+    kept = load_json(path)
+    assert kept["program"] == run_record(result)["program"]
+    shown = dict(results.numbers(metrics(result)))
+    several = dict(leaves(kept["metrics"]))
+    assert {name: values[0] for name, values in several.items()} == {name: shown[name] for name in several}
+    assert all(len(values) == len(kept["seeds"]) for values in several.values())
+    assert any(len(set(values)) > 1 for values in several.values()), f"{result}: all seeds measured the same; does `main` use its seed?"
+
+
+def leaves(tree: dict, path: str = "") -> Iterator[tuple[str, list[float]]]:
+    """Yield the values over seeds of each metric, with its path."""
+    for key, child in tree.items():
+        name = f"{path}.{key}" if path else key
+        if isinstance(child, dict):
+            yield from leaves(child, name)
+        else:
+            yield name, child
 
 
 def front_matter(language: str, page: str) -> dict:

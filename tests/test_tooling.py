@@ -295,13 +295,21 @@ def test_an_edited_snippet_makes_its_results_stale(repository):
     write(repository / "docs/results/models/toy/letters/run.json", record)
     edit(repository / "snippets/models/toy.py", "# in order", "# one by one")
     edit(repository / "snippets/models/toy.py", '"""Return the numbers up to `last`."""', '"""Return them."""')
-    assert lessons.stale_results() == {
-        "models/toy": "docs/results/models/toy is older than snippets/models/toy.py; run `python -m tooling.results models/toy`"
-    }
+    assert not lessons.stale_results(), "a comment trains nothing"
     edit(repository / "snippets/models/toy.py", "range(1, last", "range(0, last")
-    assert lessons.stale_results()["models/toy/letters"] == (
-        "docs/results/models/toy/letters is older than snippets/models/toy.py; run `python -m tooling.results models/toy --data letters=FOLDER`"
-    )
+    assert lessons.stale_results() == {
+        "models/toy": "docs/results/models/toy is older than snippets/models/toy.py; run `python -m tooling.results models/toy`",
+        "models/toy/letters": (
+            "docs/results/models/toy/letters is older than snippets/models/toy.py; run `python -m tooling.results models/toy --data letters=FOLDER`"
+        ),
+    }
+
+
+def test_results_over_seeds_are_stale_by_themselves(repository):
+    write(repository / "docs/results/models/toy/seeds.json", '{"file": "other", "program": "other", "seeds": [0, 1, 2]}')
+    assert lessons.stale_results() == {
+        "models/toy": "docs/results/models/toy/seeds.json is older than snippets/models/toy.py; run `python -m tooling.results models/toy --seeds 3`"
+    }
 
 
 def test_missing_results_are_stale(repository):

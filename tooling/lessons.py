@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from tooling import reads
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 SNIPPETS = ROOT / "snippets"
@@ -118,11 +120,18 @@ def fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
 
     `root` is where the repository lies, if it is another one. Raises SyntaxError for what is no program.
     """
-    tree = ast.parse((root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8"))
+    text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
+    return file_fingerprints(name, root) | {"program": program_fingerprint(text)}
+
+
+@reads.follows
+def program_fingerprint(text: str) -> str:
+    """Return the hash of a program without its comments and docstrings. Raises SyntaxError."""
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return file_fingerprints(name, root) | {"program": hashlib.sha256(ast.dump(tree).encode()).hexdigest()}
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def file_fingerprints(name: str, root: Path | None = None) -> dict[str, str]:

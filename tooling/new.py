@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from tooling.lessons import LANGUAGES, ROOT, SiteError
+from tooling.lessons import LANGUAGES, ROOT, SiteError, sections
 
 TEMPLATES = Path(__file__).parent / "lesson"
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9_]*")
@@ -53,12 +53,14 @@ def files(name: str, titles: dict[str, str]) -> dict[Path, str]:
         ROOT / "tests" / folder / f"test_{stem}.py": ("test.py.txt", "en"),
         **{ROOT / "docs" / language / f"{name}.md": (f"{language}.md.txt", language) for language in LANGUAGES},
     }
+    words = {"{name}": name, "{stem}": stem}
+    command_line = sections("models/cnn_layers")["command_line"]
     made = {}
     for path, (template, language) in places.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
-        for word, value in {"{name}": name, "{stem}": stem, "{title}": titles[language]}.items():
+        for word, value in {**words, "{title}": titles[language]}.items():
             text = text.replace(word, value)
-        made[path] = text
+        made[path] = text.replace("{command_line}", command_line)  # last: it has braces of its own
     return made
 
 

@@ -7,6 +7,7 @@ import jinja2
 import markdown
 
 from tooling import needs
+from tooling.claims import CLAIM, Spread, claims, holds, over_seeds
 from tooling.lessons import DOCS, RESULTS, SNIPPETS, SiteError, metrics, run_record, sections, snippet_path
 
 INCLUDE = re.compile(r'^[ \t]*--8<-- "([^":]+)(?::([^":]+))?"[ \t]*$')
@@ -14,9 +15,18 @@ NUMBER = re.compile(r"\[\[ (.+?) \]\]")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)
+
+
+def percent(share: float | Spread, digits: int = 1) -> str:
+    """Return a share such as 0.906 as `90.6%`; over seeds as `90.6 ± 0.4%`, the mean and its spread."""
+    if isinstance(share, Spread):
+        return f"{100 * share.mean:.{digits}f} ± {100 * share.spread:.{digits}f}%"
+    return f"{100 * share:.{digits}f}%"
+
+
 # The filters of a number on a page, `[[ metrics.accuracy | percent ]]`, besides Jinja's own.
 FILTERS = {
-    "percent": lambda share, digits=1: f"{100 * share:.{digits}f}%",
+    "percent": percent,
     "thousands": lambda number: f"{number:,}",
     "fixed": lambda number, digits=2: f"{number:.{digits}f}",
 }
@@ -35,7 +45,18 @@ class Results:
     """All results, by the name of the snippet: `results["models/cnn"].parameters`."""
 
     def __getitem__(self, name: str) -> dict:
-        return {**metrics(name), "run": run_record(name)}
+        return {**metrics(name), "run": run_record(name), **seeds_of(name)}
+
+
+def seeds_of(name: str) -> dict:
+    """Return the metrics over seeds as `seeds`, of a result that has them."""
+    return {"seeds": over_seeds(name)} if (RESULTS / name / "seeds.json").is_file() else {}
+
+
+def values_of(page: str) -> dict:
+    """Return what the expressions of a page may name: `results` of all programs, `metrics` and `seeds` of its own."""
+    own = {"metrics": metrics(page), **seeds_of(page)} if (RESULTS / page / "metrics.json").is_file() else {}
+    return {"results": Results(), **own}
 
 
 @cache
@@ -45,13 +66,11 @@ def expression(text: str) -> jinja2.Template:
 
 
 def fill_numbers(text: str, page: str, where: str) -> str:
-    """Replace each `[[ expression ]]`; `metrics` holds what the page's own program measured.
+    """Replace each `[[ expression ]]` by its value.
 
     Raises SiteError, naming file and line, for a number that no result holds.
     """
-    values = {"results": Results()}
-    if (RESULTS / page / "metrics.json").is_file():
-        values["metrics"] = metrics(page)
+    values = values_of(page)
 
     def fill(line: str, number: int) -> str:
         def value(match: re.Match) -> str:
@@ -70,6 +89,12 @@ def fill_numbers(text: str, page: str, where: str) -> str:
         return NUMBER.sub(value, line)
 
     return "\n".join(fill(line, number) for number, line in enumerate(text.split("\n"), 1))
+
+
+def false_claims(text: str, page: str) -> list[tuple[int, str]]:
+    """Return the (line, expression) of each claim of a page that its results do not bear out. Raises SiteError."""
+    values = values_of(page)
+    return [(line, claim) for line, claim in claims(text) if not holds(claim, values, jinja)]
 
 
 def includes(text: str, where: str) -> list[tuple[str, str | None]]:
@@ -113,7 +138,7 @@ def _snippets() -> markdown.preprocessors.Preprocessor:
 def expand(text: str, page: str, where: str) -> str:
     """Return a page's Markdown with its numbers filled in and its files included."""
     includes(text, where)
-    text = fill_numbers(text, page, where)
+    text = fill_numbers(CLAIM.sub("", text), page, where)
     return "\n".join(_snippets().run(text.split("\n")))
 
 

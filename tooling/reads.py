@@ -80,6 +80,22 @@ def as_it_is(read: tuple[str, str]) -> str:
         return "missing"
 
 
+_lasting: dict[tuple[str, str], object] = {}
+
+
+def follows(make: Callable[[str], object]) -> Callable[[str], object]:
+    """Remember what follows from a text alone, also for a module that `mkdocs serve` reads anew."""
+
+    @functools.wraps(make)
+    def remembered(text: str) -> object:
+        key = make.__qualname__, text
+        if key not in _lasting:
+            _lasting[key] = make(text)
+        return _lasting[key]
+
+    return remembered
+
+
 def cached(make: Callable) -> Callable:
     """Remember what a function returns, as functools.cache does, and which files it read: who asks again has read them too."""
     made: dict[tuple, tuple] = {}

@@ -33,8 +33,8 @@ def lose(table: ndarray, share: float, random: np.random.Generator) -> ndarray:
 # --8<-- [end:setup]
 
 
-# --8<-- [start:inspect]
-def inspect(table: ndarray) -> dict[str, int]:
+# --8<-- [start:examine]
+def examine(table: ndarray) -> dict[str, int]:
     """Count what is worth a look in a table, (rows, columns)."""
     values, counts = np.unique(table, return_counts=True)
     spread = np.abs(table - np.median(table, axis=0))
@@ -48,7 +48,7 @@ def inspect(table: ndarray) -> dict[str, int]:
         "far_out_values": int((spread > 20 * typical).sum()),
         "complete_rows": int((table != MISSING).all(axis=1).sum()),
     }
-# --8<-- [end:inspect]
+# --8<-- [end:examine]
 
 
 # --8<-- [start:repairs]
@@ -151,7 +151,7 @@ def main(out: Path, seed: int = 0, splits: int = 10) -> dict:
         for name, repair in REPAIRS.items():
             scores[name].append(repair(train, labels, test, test_labels))
     metrics = {
-        "damaged_table": inspect(train),
+        "damaged_table": examine(train),
         "missing": {name: summary(found) for name, found in scores.items()},
         "noise": {
             name: [

@@ -8,12 +8,12 @@ from data_checks import check_balance, check_rows_are_answered_alone, check_spli
 cleaning = load_snippet("questions/cleaning")
 
 
-def test_inspect_counts_what_is_wrong():
+def test_examine_counts_what_is_wrong():
     table = np.arange(40.0).reshape(10, 4)
     table[:, 1] = 5  # never changes
     table[3] = table[2]  # stands there twice
     table[7, 0], table[8, 3] = cleaning.MISSING, cleaning.MISSING
-    found = cleaning.inspect(table)
+    found = cleaning.examine(table)
     assert found["rows"] == 10 and found["repeated_rows"] == 1 and found["constant_columns"] == 1
     assert found["complete_rows"] == 8
     assert found["commonest_value"] == 5 and found["times_commonest_value"] == 10
