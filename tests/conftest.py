@@ -38,7 +38,7 @@ def load_snippet(name: str) -> ModuleType:
     specification = importlib.util.spec_from_file_location(f"snippet_{name.replace('/', '_')}", file)
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
-    code, names, module.__watch__ = watched(file.read_text(encoding="utf-8"), file.relative_to(ROOT))
+    code, names = watched(file.read_text(encoding="utf-8"), file.relative_to(ROOT))
     vars(module).update(names)
     exec(code, vars(module))
     return module

@@ -9,14 +9,15 @@ of several tensors; else the first shape tells the first of them, and so on.
 
 import ast
 import io
+import itertools
 import re
 import sys
 import tokenize
 from pathlib import Path
 from types import CodeType
 
-SHAPE = re.compile(r"\((?=[^()]*,)[\w .,+*/-]+\)")
-RECORDS, COMPARE = "__records__", "__compare__"
+SHAPE = re.compile(r"\((?=[^()]*,)[\w .,+*/'-]+\)")
+WATCH, RECORDS, GIVEN = "__watch__", "__records__", "__given__"
 Sizes = tuple[int, ...]
 
 
@@ -56,11 +57,41 @@ def mismatch(told: list[str], sizes: Sizes, known: dict[str, int], variables: di
     return None
 
 
+def alternatives(docstring: str, variables: dict[str, object]) -> list[list[list[str]]]:
+    """Return the shapes of a docstring, those together that `or` parts; `(h,)` of a variable h that is a tensor is none."""
+    found, end = [], 0
+    for match in SHAPE.finditer(docstring):
+        (shape,) = shapes_in(match[0])
+        if not any(hasattr(variables.get(part), "shape") for part in shape):
+            either = found and re.search(r"\bor\b", docstring[end : match.start()])
+            found[-1].append(shape) if either else found.append([shape])
+        end = match.end()
+    return found
+
+
+def fits(told: list[list[list[str]]], found: list[Sizes], known: dict[str, int], variables: dict[str, object]) -> bool:
+    """Tell whether each of the shapes told, or an alternative, is that of one of some tensors, a name being one size in all of them."""
+    if not told:
+        return True
+    for shape, sizes in itertools.product(told[0], found):
+        names = dict(known)
+        if mismatch(shape, sizes, names, variables) is None and fits(told[1:], found, names, variables):
+            return True
+    return False
+
+
+def is_plain(value: object) -> bool:
+    """Tell a tensor, a number or a network, or several of them, from what may hold tensors that cannot be seen."""
+    if isinstance(value, (tuple, list)):
+        return len(value) > 0 and all(map(is_plain, value))
+    return hasattr(value, "shape") or callable(value) or isinstance(value, (int, float, str, type(None)))
+
+
 class Watch:
     """Compares what the comments of a program tell with the tensors that it makes; knows which were never compared."""
 
-    def __init__(self, file: Path, comments: dict[int, str]):
-        self.file, self.comments, self.unseen = file, comments, set(comments)
+    def __init__(self, file: Path, comments: dict[int, str], docstrings: dict[int, str]):
+        self.file, self.comments, self.docstrings, self.unseen = file, comments, docstrings, set(comments)
 
     def compare(self, value: object, line: int, records: list) -> object:
         """Compare a value with the comment of a line, and return it. Raises AssertionError where they differ.
@@ -87,6 +118,22 @@ class Watch:
         return value
 
 
+    def given(self, arguments: dict[str, object]) -> tuple[list[object], list[Sizes], dict[str, int]]:
+        """Note what a function is given, and its shapes, before it changes any."""
+        return list(arguments.values()), sizes_of(list(arguments.values())), {name: value for name, value in arguments.items() if type(value) is int}
+
+    def returned(self, value: object, line: int, given: tuple[list[object], list[Sizes], dict[str, int]]) -> object:
+        """Compare a function's docstring with what it was given and returns, and return that. Raises AssertionError where they differ."""
+        values, shapes, numbers = given
+        told, found = self.docstrings[line], shapes + sizes_of(value)
+        if all(map(is_plain, [*values, value])) and found:
+            caller = sys._getframe(1)
+            assert fits(alternatives(told, caller.f_locals), found, {}, {**caller.f_globals, **numbers}), (
+                f"{self.file}:{line}: the docstring tells {', '.join(SHAPE.findall(told))}, but given and returned are {', '.join(map(str, found))}"
+            )
+        return value
+
+
 def comments_of(source: str) -> dict[int, tuple[str, int]]:
     """Return the comments with shapes that stand behind code: by their line, the text and where the code ends."""
     found, end, lines = {}, {}, source.split("\n")
@@ -110,26 +157,54 @@ def loaded(target: ast.expr) -> list[ast.expr]:
     return [] if thrown else [ast.parse(ast.unparse(target), mode="eval").body]
 
 
+def method(name: str) -> ast.Attribute:
+    """Return the expression of a method of the watch."""
+    return ast.Attribute(ast.Name(WATCH, ast.Load()), name, ast.Load())
+
+
 class Instrument(ast.NodeTransformer):
     """Puts a comparison where a comment with a shape stands."""
 
     def __init__(self, comments: dict[int, tuple[str, int]]):
         self.comments, self.placed = comments, set()
+        self.docstrings: dict[int, str] = {}
+        self.around: list[ast.AST] = []
 
     def call(self, values: list[ast.expr], line: int) -> ast.Call:
         """Return the comparison of values with the comment of a line; it gives back the first, or all."""
         self.placed.add(line)
         value = values[0] if len(values) == 1 else ast.Tuple(values, ast.Load())
-        return ast.Call(ast.Name(COMPARE, ast.Load()), [value, ast.Constant(line), ast.Name(RECORDS, ast.Load())], [])
+        return ast.Call(method("compare"), [value, ast.Constant(line), ast.Name(RECORDS, ast.Load())], [])
+
+    def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Let a function begin with what its comparisons note, and compare its result with its docstring."""
+        told = ast.get_docstring(node) or ""
+        yields = any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
+        begin = [ast.Assign([ast.Name(RECORDS, ast.Store())], ast.List([], ast.Load()))]
+        if shapes_in(told) and not yields:
+            self.docstrings[node.lineno] = told
+            note = ast.Call(method("given"), [ast.Call(ast.Name("locals", ast.Load()), [], [])], [])
+            begin.insert(0, ast.Assign([ast.Name(GIVEN, ast.Store())], note))
+        self.around.append(node)
+        node = self.generic_visit(node)
+        self.around.pop()
+        first = 1 if ast.get_docstring(node) is not None else 0
+        node.body[first:first] = begin
+        return node
 
     def visit(self, node: ast.AST) -> ast.AST | list[ast.AST]:
         """Visit a node: a statement by what it fills, the widest expression that ends before a comment by itself."""
         line = getattr(node, "end_lineno", None)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return self.function(node)
+        if isinstance(node, (ast.ClassDef, ast.Lambda)):
+            self.around.append(node)
             node = self.generic_visit(node)
-            first = 1 if ast.get_docstring(node) is not None else 0
-            node.body.insert(first, ast.Assign([ast.Name(RECORDS, ast.Store())], ast.List([], ast.Load())))
+            self.around.pop()
             return node
+        if isinstance(node, ast.Return) and node.value and self.around[-1].lineno in self.docstrings:
+            told = [ast.Constant(self.around[-1].lineno), ast.Name(GIVEN, ast.Load())]
+            return ast.Return(ast.Call(method("returned"), [self.visit(node.value), *told], []))
         if isinstance(node, ast.For) and node.iter.end_lineno in self.comments:
             line = node.iter.end_lineno
             node.body.insert(0, ast.Expr(self.call(loaded(node.target), line)))
@@ -146,13 +221,14 @@ class Instrument(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def watched(source: str, file: Path) -> tuple[CodeType, dict[str, object], Watch]:
-    """Return a program as code that compares the shapes it tells, the names it needs for that, and the watch.
+def watched(source: str, file: Path) -> tuple[CodeType, dict[str, object]]:
+    """Return a program as code that compares the shapes it tells, and the names that it needs for that.
 
     Raises SyntaxError as compile does.
     """
     comments = comments_of(source)
     tree = ast.parse(source, str(file))
-    tree = Instrument(comments).visit(tree)
-    watch = Watch(file, {line: comment for line, (comment, _) in comments.items()})
-    return compile(ast.fix_missing_locations(tree), str(file), "exec"), {COMPARE: watch.compare, RECORDS: []}, watch
+    instrument = Instrument(comments)
+    tree = instrument.visit(tree)
+    watch = Watch(file, {line: comment for line, (comment, _) in comments.items()}, instrument.docstrings)
+    return compile(ast.fix_missing_locations(tree), str(file), "exec"), {WATCH: watch, RECORDS: []}
