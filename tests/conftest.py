@@ -23,17 +23,24 @@ import filelock
 import pytest
 from playwright.sync_api import sync_playwright
 from reader import MEASURED, address
+from shape_checks import watched
 
 from tooling import packages, pages
-from tooling.lessons import LANGUAGES, RESULTS, SNIPPETS, SiteError, page_names
+from tooling.lessons import LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, page_names
 
 
 def load_snippet(name: str) -> ModuleType:
-    """Import a snippet by its name, such as `models/cnn`; nothing is trained."""
-    specification = importlib.util.spec_from_file_location(f"snippet_{name.replace('/', '_')}", SNIPPETS / f"{name}.py")
+    """Import a snippet by its name, such as `models/cnn`; nothing is trained.
+
+    It compares the shapes of its tensors with its comments while it runs; `module.__watch__` knows what it compared.
+    """
+    file = SNIPPETS / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(f"snippet_{name.replace('/', '_')}", file)
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
+    code, names = watched(file.read_text(encoding="utf-8"), file.relative_to(ROOT))
+    vars(module).update(names)
+    exec(code, vars(module))
     return module
 
 
