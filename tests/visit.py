@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Error, Page, expect
 from reader import COUNTERPART, MEASURED, NOTEBOOKS, PAGE_AT, assert_accessible, open_page
 
-from tooling import pages
+from tooling import notebooks, pages
 from tooling.lessons import sections
 from tooling.needs import with_needs
 
@@ -107,7 +107,8 @@ class Visit:
         kinds = self.tab.evaluate(KINDS)
         shown = self.tab.locator("article .highlight pre code").evaluate_all("codes => codes.map(code => code.textContent.replace(/^\\n+|\\n+$/g, ''))")
         code = program_sections(self.language, self.place)
-        assert [text for text in shown if text in dict(code)] == [text for text, _ in code], "its blocks of code, joined in order, are not its programs"
+        texts = [re.sub(rf"^{notebooks.MARK.format('[a-z_]+')}", "", text) for text in shown]  # a notebook names the program of a cell
+        assert [text for text in texts if text in dict(code)] == [text for text, _ in code], "its blocks of code, joined in order, are not its programs"
         for kind, number in kinds.items():
             copied = self.tab.evaluate(COPY, [number, "button[data-md-type=copy]"])
             assert copied == shown[number], f"the button of a block ({kind}) copies `{copied[:80]}`; it shows `{shown[number][:80]}`"

@@ -50,6 +50,7 @@ IMPORTS = [
 FIRST = (
     (r"docs/assets/live/", ["tests/test_live.py"]),
     (r"tooling/(hooks|theme|katex|live|search|notebook_pages)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_quality.py"]),
+    (r"tooling/notebooks", ["tests/test_notebooks.py", "tests/test_tooling.py"]),
     (r"tooling/(packages|weekly)|requirements|package|\.github/", ["tests/test_weekly.py"]),
     (r"tooling/data", ["tests/test_data.py"]),
     (r"tooling/", ["tests/test_tooling.py"]),

@@ -1,0 +1,142 @@
+"""The notebooks that a reader downloads: they run from top to bottom, and what they show and promise is in them."""
+
+import ast
+import functools
+import json
+import re
+from collections.abc import Iterator
+
+import nbclient
+import nbformat
+import pytest
+
+from tooling import notebooks, pages
+from tooling.lessons import LANGUAGES, lesson_names, sections
+
+SITE = "https://example.org/"
+each_lesson = pytest.mark.parametrize("lesson", lesson_names(LANGUAGES[0]))
+each_notebook = pytest.mark.parametrize(("lesson", "language"), [(lesson, language) for lesson in lesson_names(LANGUAGES[0]) for language in LANGUAGES])
+
+# What each program that takes more than a moment is asked for here, instead of its defaults.
+SMALL = {
+    "applications/recognition": "epochs=1",
+    "applications/sentiment": "epochs=1",
+    "applications/translation": "steps=1, share=0.005",
+    "models/cnn": "epochs=1",
+    "models/cnn_exercises": "epochs=1",
+    "models/overview": "distances=[2], lengths=[16], most=1, repeats=1",
+    "models/rnn": "epochs=1",
+    "models/rnn_cells": "steps=1",
+    "models/rnn_exercises": "epochs=1",
+    "models/transformer": "steps=1, train_days=50",
+    "models/transformer_ablation": "steps=1, train_days=50",
+}
+
+# Those that take long all the same: only `pytest --thorough` lets them run.
+LONG = {"applications/recognition", "models/cnn", "models/cnn_exercises", "models/rnn", "models/rnn_exercises", "models/transformer", "models/transformer_ablation"}
+
+
+@functools.cache
+def book_of(language: str, lesson: str) -> nbformat.NotebookNode:
+    """Return the notebook of a lesson."""
+    return notebooks.notebook(language, lesson, SITE)
+
+
+def code_of(language: str, lesson: str) -> list[str]:
+    """Return the cells of code of a notebook."""
+    return [cell.source for cell in book_of(language, lesson).cells if cell.cell_type == "code"]
+
+
+def prose_of(language: str, lesson: str) -> str:
+    """Return the text of a notebook."""
+    return "\n\n".join(cell.source for cell in book_of(language, lesson).cells if cell.cell_type == "markdown")
+
+
+LITTLE = """\
+import functools, inspect
+
+def doing(main, **small):
+    @functools.wraps(main)
+    def run(*given, **more):
+        bound = inspect.signature(main).bind(*given, **more)
+        bound.arguments |= small
+        return main(*bound.args, **bound.kwargs)
+    return run
+
+main = doing(main, {})"""
+
+
+# What each name of a program is, told by its own code.
+TOLD = """\
+import inspect, json
+
+def code(value):
+    found = [value, *vars(value).values()] if inspect.isclass(value) else [value]
+    return [inspect.getsource(one) for one in map(inspect.unwrap, found) if inspect.isfunction(one) and one.__module__ == "__main__"]
+
+print(json.dumps({name: code(value) for name, value in list(globals().items()) if name[0] != "_" and hasattr(value, "__dict__")}))"""
+
+
+def with_small_runs(cells: list[str], lesson: str, thorough: bool) -> Iterator[nbformat.NotebookNode]:
+    """Return the cells of a notebook, with one before the last cell of each program that lets its `main` do little, or nothing."""
+    folder = lesson.rpartition("/")[0]
+    for cell in cells:
+        if '__name__ == "__main__"' in cell:
+            mark = re.match(notebooks.MARK.format(r"(\w+)"), cell)
+            name = f"{folder}/{mark[1]}" if mark else lesson
+            asked = LITTLE.format(SMALL.get(name, "")) if thorough or name not in LONG else "main = lambda *given, **more: None"
+            yield nbformat.v4.new_code_cell((mark[0] if mark else "") + asked)
+        yield nbformat.v4.new_code_cell(cell)
+
+
+@each_lesson
+def test_a_notebook_runs_from_top_to_bottom(tmp_path, pytestconfig, lesson):
+    """And then each cell of its programs sees the names of its own program, whichever ran last."""
+    book = nbformat.v4.new_notebook()
+    book.cells = list(with_small_runs(code_of("en", lesson), lesson, pytestconfig.getoption("thorough")))
+    programs = list(pages.programs("en", lesson))
+    for name in programs:
+        mark = notebooks.MARK.format(name.rpartition("/")[2]) if len(programs) > 1 else ""
+        book.cells.append(nbformat.v4.new_code_cell(mark + TOLD))
+    nbclient.NotebookClient(book, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    for name, cell in zip(programs, book.cells[-len(programs):], strict=True):
+        program = "\n".join(sections(name).values())
+        told = json.loads(cell.outputs[0].text)
+        defined = {node.name for node in ast.parse(program).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        defined -= {"main"}  # which was replaced above
+        assert defined <= told.keys(), f"cells of {name} do not find {defined - told.keys()}"
+        for one in defined:
+            assert all(code in program for code in told[one]), f"in cells of {name}, `{one}` is that of another program"
+
+
+@each_lesson
+def test_the_notebooks_of_both_languages_hold_the_same_code(lesson):
+    assert code_of("zh", lesson) == code_of("en", lesson)
+
+
+@each_lesson
+def test_each_cell_of_several_programs_names_its_own(lesson):
+    programs = pages.programs("en", lesson)
+    marks = [re.match(notebooks.MARK.format(r"(\w+)"), cell) for cell in code_of("en", lesson)]
+    if len(programs) == 1:
+        assert not any(marks)
+    else:
+        assert [mark[1] for mark in marks[1:]] == [name.rpartition("/")[2] for name, sections in programs.items() for _ in sections]
+        assert code_of("en", lesson)[0] == notebooks.KEEP_APART
+
+
+@each_notebook
+def test_every_link_of_a_notebook_leads_to_an_address(lesson, language):
+    links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)\s]+)", prose_of(language, lesson))
+    assert links and [link for link in links if not link.startswith("https://")] == []
+
+
+@each_notebook
+def test_a_notebook_promises_no_model_that_it_lacks(lesson, language):
+    text, page = prose_of(language, lesson), pages.source(language, lesson)
+    assert "<div" not in text
+    if 'class="live"' in page:
+        section = re.search(r"^## [^\n]*\{#live\}\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)[1]
+        told = [line for line in section.split("\n") if len(line) > 20 and not line.startswith(("!", "<"))]
+        assert [line for line in told if line in text] == [], "a notebook has no model to play with"
+        assert f"{'' if language == 'zh' else 'en/'}{lesson}/#live" in text
