@@ -198,7 +198,7 @@ COMPARISON = re.compile(
     r"\b(?:than|better|worse|best|worst|ahead|behind|beats?|exceeds?|outperforms?|as (?:well|good) as|no difference)\b"
     r"|比.{1,30}?(?:高|低|好|差|多|少|大|小|快|慢|强|弱)|高于|低于|优于|胜过|超过|不如|领先|落后|最[高低好差]|相当|没有(?:明显)?差别"
 )
-MEASURED = re.compile(r"\[\[ [^]]*?(?:metrics|seeds|results\[[^]]+\])\.(?!run\b)")
+OF_A_RESULT = re.compile(r"\[\[ [^]]*?(?:metrics|seeds|results\[[^]]+\])\.(?!run\b)")
 
 
 def unclaimed(found: list[Text]) -> list[Problem]:
@@ -206,7 +206,7 @@ def unclaimed(found: list[Text]) -> list[Problem]:
     return [
         (text.line, f"compares results ({match[0]}): say below it what it claims, `<!-- claim: seeds.cnn.accuracy > seeds.svm.accuracy -->`")
         for text in found
-        if text.kind in ("paragraph", "item") and len(MEASURED.findall(text.source)) > 1 and not CLAIM.search(text.source)
+        if text.kind in ("paragraph", "item") and len(OF_A_RESULT.findall(text.source)) > 1 and not CLAIM.search(text.source)
         if (match := COMPARISON.search(text.words))
     ]
 
