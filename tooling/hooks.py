@@ -4,6 +4,7 @@ and one search index for each language.
 The site is built once for each language; MkDocs calls each of these functions in both builds.
 """
 
+import gc
 import html
 import logging
 import posixpath
@@ -81,7 +82,10 @@ def on_startup(command, dirty):
 
 
 def on_config(config):
-    """Say before all work that the port of `mkdocs serve` is in use."""
+    """Say before all work that the port of `mkdocs serve` is in use; later, let go of the build before this one.
+
+    Its pages refer to each other in circles, and would stay until Python looks for such by itself: half as much memory again.
+    """
     global starting
     if starting:
         host, port = config.dev_addr
@@ -93,6 +97,8 @@ def on_config(config):
                 f"(Ctrl-C ends it), or choose another port: mkdocs serve -a {host}:{port + 1}"
             ) from None
         starting = False
+    elif serving():
+        gc.collect()
 
 
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which chooses the language in on_config
