@@ -33,7 +33,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
     where = f"docs/{language}/{page}.md"
     # What a program printed stands below its last cell; blank lines keep the count for error messages.
     text = PRINTED.sub(lambda match: "\n" * match[0].count("\n"), source(language, page))
-    text = LIVE.sub(r"\1", FRONT_MATTER.sub("", expand(text, page, where)))
+    text = LIVE.sub(r"\1", FRONT_MATTER.sub("", expand(text, language, page)))
     text = ADMONITION.sub(_plain, HEADING_ID.sub(r"\1", text))
 
     def link(match: re.Match) -> str:
