@@ -13,7 +13,7 @@ import autocorrect_py
 import yaml
 from sklearn import datasets
 
-from tooling import glossary, pages
+from tooling import glossary, pages, references
 from tooling.claims import CLAIM
 from tooling.lessons import DOCS, SHARED, SNIPPETS, metrics
 
@@ -55,8 +55,8 @@ def words(source: str) -> str:
 
 @cache
 def texts(language: str, page: str) -> list[Text]:
-    """Return the texts of a page, in order."""
-    return texts_of(pages.source(language, page))
+    """Return the texts of a page, in order, its references written out."""
+    return texts_of(references.fill(pages.source(language, page), language, f"docs/{language}/{page}.md"))
 
 
 def texts_of(source: str) -> list[Text]:

@@ -38,6 +38,7 @@ if __name__ == "__main__":
     "docs/results/models/toy/metrics.json": '{"numbers": 3}',
     "docs/results/models/toy/dot.svg": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 15"><text>numbers</text></svg>',
     "docs/glossary.yml": '- {zh: 梯度, en: gradient, zh_text: 上升最快的方向, en_text: the way up}\n',
+    "docs/references.bib": "@misc{doe2020, author = {Doe, Jane}, title = {On numbers}, year = {2020}, eprint = {2001.00001}}\n",
     "docs/figures.yml": "same: []\nchinese: {numbers: 数字}\nfigures: {}\n",
     "docs/zh/index.md": "---\ndescription: 首页\n---\n\n# 首页\n\n见[玩具](models/toy.md)。\n",
     "docs/en/index.md": "---\ndescription: Home\n---\n\n# Home\n\nSee [the toy](models/toy.md).\n",
@@ -53,7 +54,7 @@ description: A page that counts.
 
 # {title}
 
-It found [[ metrics.numbers ]] numbers, $n \\le 3$, and no gradient; see [another page](../other.md#part).
+It found [[ metrics.numbers ]] numbers, $n \\le 3$, and no gradient; see [another page](../other.md#part) [@doe2020].
 
 ## The program {{#program}}
 
@@ -161,6 +162,7 @@ EDITS = [
     ("docs/results/models/toy/dot.svg", "</svg>", '<text x="5">17</text></svg>', ["en/models/toy/", "models/toy/notebook/"], ">17</text>"),
     ("docs/figures.yml", "数字", "数目", ["models/toy/"], ">数目</text>"),
     ("docs/glossary.yml", "the way up", "the steepest way up", ["en/other/", "en/models/toy/", "en/glossary/"], "the steepest way up"),
+    ("docs/references.bib", "Doe", "Roe", ["models/toy/", "en/models/toy/", "en/models/toy/notebook/"], "Roe"),
     ("docs/en/other.md", "# Another page", "# Still another page", ["en/other/", "en/models/toy/", "en/models/toy/notebook/"], "Still another page"),
     ("docs/assets/site.css", "\n", "\n/* edited */\n", ["assets/site.css"], "/* edited */"),
     ("tooling/hooks.py", "Download the program", "Fetch the program", ["en/models/toy/"], "Fetch the program"),

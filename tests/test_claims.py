@@ -25,7 +25,7 @@ def test_a_spread_is_that_of_the_sample():
 def test_claims_are_found_with_their_lines_and_leave_the_page():
     text = "One.\n<!-- claim: metrics.a > 1 -->\n\nTwo. <!-- claim: alike(metrics.a, 2) -->\n"
     assert claims.claims(text) == [(2, "metrics.a > 1"), (4, "alike(metrics.a, 2)")]
-    assert "claim" not in pages.expand(text, "career", "docs/en/career.md")
+    assert "claim" not in pages.expand(text, "en", "career")
 
 
 def test_a_claim_holds_by_the_values():

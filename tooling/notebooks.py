@@ -73,7 +73,7 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
 
     # What a program printed stands below its last cell; blank lines keep the count for error messages.
     text = PRINTED.sub(lambda match: "\n" * match[0].count("\n"), source(language, page))
-    text = FRONT_MATTER.sub("", expand(text, page, where))
+    text = FRONT_MATTER.sub("", expand(text, language, page))
     text = LIVE.sub(lambda match: f"{match[1]}{ELSEWHERE[language].format(address(page))}\n\n{match[2]}\n", text)
     text = ADMONITION.sub(_plain, HEADING_ID.sub(r"\1", text))
     book = jupytext.reads(LINK.sub(link, text), fmt="md")

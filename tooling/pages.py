@@ -6,7 +6,7 @@ from functools import cache
 import jinja2
 import markdown
 
-from tooling import needs
+from tooling import needs, references
 from tooling.claims import CLAIM, Spread, claims, holds, over_seeds
 from tooling.lessons import DOCS, RESULTS, SNIPPETS, SiteError, metrics, run_record, sections, snippet_path
 
@@ -135,10 +135,11 @@ def _snippets() -> markdown.preprocessors.Preprocessor:
     return reader.preprocessors["snippet"]
 
 
-def expand(text: str, page: str, where: str) -> str:
-    """Return a page's Markdown with its numbers filled in and its files included."""
+def expand(text: str, language: str, page: str) -> str:
+    """Return a page's Markdown with its numbers and references filled in and its files included."""
+    where = f"docs/{language}/{page}.md"
     includes(text, where)
-    text = fill_numbers(CLAIM.sub("", text), page, where)
+    text = references.fill(fill_numbers(CLAIM.sub("", text), page, where), language, where)
     return "\n".join(_snippets().run(text.split("\n")))
 
 
@@ -150,9 +151,8 @@ def source(language: str, page: str) -> str:
 def as_read(language: str, page: str) -> str:
     """Return a page's Markdown as its reader sees it, without the front matter."""
     text = source(language, page)
-    where = f"docs/{language}/{page}.md"
-    includes(text, where)
-    body = expand(needs.mark(text), page, where)
+    includes(text, f"docs/{language}/{page}.md")
+    body = expand(needs.mark(text), language, page)
     return FRONT_MATTER.sub("", body)
 
 
