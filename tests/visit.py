@@ -148,6 +148,11 @@ class Visit:
             ".map(part => part.outerHTML.slice(0, 100)).slice(0, 3)"
         )
         assert width <= PHONE["width"], f"it is {width} pixels wide on a phone; perhaps because of {wide}"
+        cut = self.tab.evaluate(
+            "[...document.querySelectorAll('article .katex-display')].filter(formula => formula.scrollWidth > formula.clientWidth)"
+            ".map(formula => formula.querySelector('annotation').textContent.trim())"
+        )
+        assert not cut, f"formulas scroll sideways on a phone; break them into lines: {cut}"
 
     def is_accessible_on_a_phone(self) -> None:
         """The same in the dark, on a phone; the theme serves keys where there are some."""
