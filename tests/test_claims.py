@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tooling import claims, pages, results
+from tooling import claims, lessons, pages, results
 from tooling.claims import alike, holds, of_seeds
 from tooling.lessons import SiteError
 
@@ -67,3 +67,27 @@ def test_results_run_over_seeds(monkeypatch, tmp_path):
 def test_a_result_without_seeds_says_how_to_get_them():
     with pytest.raises(SiteError, match="--seeds 5"):
         claims.over_seeds("models/no_such")
+
+
+SEEDED = """\
+# --8<-- [start:all]
+import json, pathlib, sys
+folder = pathlib.Path("toy-results")
+folder.mkdir()
+(folder / "metrics.json").write_text(json.dumps({"seed": int((sys.argv + ["--seed", "0"])[sys.argv.index("--seed") + 1 if "--seed" in sys.argv else -1])}))
+# --8<-- [end:all]
+"""
+
+
+@pytest.mark.parametrize(("seed", "used"), [(3, 3), (None, 0)])
+def test_a_run_gets_its_seed(monkeypatch, tmp_path, seed, used):
+    (tmp_path / "toy.py").write_text(SEEDED, encoding="utf-8")
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(lessons, "SNIPPETS", tmp_path)
+    made, _ = results.run("toy", tmp_path / "run", seed=seed)
+    assert json.loads((made / "metrics.json").read_text(encoding="utf-8")) == {"seed": used}
+
+
+def test_a_false_claim_is_told_with_its_line(monkeypatch):
+    monkeypatch.setattr(pages, "values_of", lambda page: {"metrics": {"a": 2.0}})
+    assert pages.false_claims("One.\n<!-- claim: metrics.a > 3 -->\n<!-- claim: metrics.a > 1 -->", "toy") == [(2, "metrics.a > 3")]

@@ -258,6 +258,9 @@ def renew(folder: Path) -> None:
             if record.parent != folder / "docs" / "results" / name and known["data"] == "as shipped":
                 continue
             record.write_text(json.dumps(known | current, indent=2) + "\n", encoding="utf-8")
+        for several in (folder / "docs" / "results" / name).rglob("seeds.json"):
+            known = json.loads(several.read_text(encoding="utf-8"))
+            several.write_text(json.dumps(known | {part: current[part] for part in ("file", "program")}) + "\n", encoding="utf-8")
 
 
 def main() -> int:
