@@ -291,7 +291,7 @@ def test_fresh_results_are_not_stale(repository):
 
 
 def test_an_edited_snippet_makes_its_results_stale(repository):
-    record = (repository / "docs/results/models/toy/run.json").read_text()
+    record = (repository / "docs/results/models/toy/run.json").read_text(encoding="utf-8")
     write(repository / "docs/results/models/toy/letters/run.json", record)
     edit(repository / "snippets/models/toy.py", "# in order", "# one by one")
     edit(repository / "snippets/models/toy.py", '"""Return the numbers up to `last`."""', '"""Return them."""')
@@ -348,15 +348,15 @@ def test_results_are_run_and_stored(repository):
     edit(repository / "snippets/models/toy.py", "count(3))\n    (", "count(4))\n    (")
     assert results.main([]) == 0
     assert sorted(contents(stored)) == ["letters/metrics.json", "metrics.json", "output.txt", "run.json"]  # no dot.svg: none was drawn
-    assert (stored / "output.txt").read_text() == "counted [1, 2, 3, 4]\n"
+    assert (stored / "output.txt").read_text(encoding="utf-8") == "counted [1, 2, 3, 4]\n"
     assert lessons.metrics("models/toy") == {"numbers": 3}
     record = lessons.run_record("models/toy")
     assert record["data"] == "as shipped" and re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
     assert record.keys() >= {"file", "program", "python", "torch", "cores", "seconds", "memory"}
     assert lessons.stale_results() == {}
-    (stored / "output.txt").write_text("as it was")
+    (stored / "output.txt").write_text("as it was", encoding="utf-8")
     assert results.main([]) == 0
-    assert (stored / "output.txt").read_text() == "as it was", "a fresh result was made again"
+    assert (stored / "output.txt").read_text(encoding="utf-8") == "as it was", "a fresh result was made again"
 
 
 def test_a_program_that_fails_leaves_the_results_alone(repository, capsys):
@@ -476,7 +476,7 @@ def checkout(tmp_path):
 def build(folder) -> subprocess.CompletedProcess:
     """Build the site in a folder."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder / "site")]
-    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8")
 
 
 @pytest.mark.parametrize(

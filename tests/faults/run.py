@@ -144,7 +144,7 @@ def copy(folder: Path) -> None:
 
 def git(folder: Path, *arguments: str | Path) -> None:
     """Run git in a copy. Raises CalledProcessError with what it said."""
-    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True, encoding="utf-8")
 
 
 class First:
