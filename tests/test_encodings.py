@@ -60,11 +60,15 @@ def test_a_clone_has_the_files_that_were_committed(tmp_path, ends):
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    made = tmp_path / "docs/results/models/cnn_layers/made_on_windows.txt"
+    made.write_bytes(b"one\r\ntwo\r\n")
     subprocess.run(["git", "-c", f"core.autocrlf={ends}", "add", "--force", "."], cwd=tmp_path, check=True, capture_output=True)
     for name in names:
         (tmp_path / name).unlink()
+    made.unlink()
     subprocess.run(["git", "-c", f"core.autocrlf={ends}", "checkout-index", "--all"], cwd=tmp_path, check=True)
     differ = [name for name in names if digest(tmp_path / name) != digest(ROOT / name)]
+    assert made.read_bytes() == b"one\r\ntwo\r\n", "what a run on Windows left is another file after a clone"
     assert names and not differ, f"with core.autocrlf={ends} a clone has other files: {differ}"
 
 
