@@ -258,4 +258,4 @@ def test_a_bad_folder_ends_the_program_with_one_line(monkeypatch, capsys, tmp_pa
         runpy.run_path(str(SNIPPETS / "applications" / "sentiment.py"), run_name="__main__")
     assert ended.value.code == 2
     assert "sentiment.py: error: nowhere holds neither" in capsys.readouterr().err
-    assert not any(tmp_path.iterdir())
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
