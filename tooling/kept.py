@@ -32,7 +32,7 @@ from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 from mkdocs.utils.yaml import yaml_load
 
-from tooling import aside, katex, reads
+from tooling import aside, katex, node, pictures, reads
 from tooling.lessons import ROOT
 from tooling.templates import kept_templates
 
@@ -135,7 +135,7 @@ def share(work: list[Callable[[], None]]) -> None:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     if cores == 1 or len(work) < 4 or threading.active_count() > 1:
         return
-    katex.end()  # each process starts its own
+    node.end()  # each process starts its own
     _work[:] = work
     with multiprocessing.get_context("fork").Pool(cores, _quietly) as pool:
         for _ in pool.imap_unordered(_do, range(len(work))):
@@ -156,10 +156,10 @@ class Kept:
         self.language, self.nav, self.search, self.outline = language, config.nav, search, ""
         self.seen: dict[tuple[str, str], str] = {}
         programs = [module.__file__ for name, module in sys.modules.items() if name.startswith("tooling.") and module.__file__]
-        programs += [ROOT / "tooling" / "hooks.py", ROOT / "tooling" / "katex.mjs", ROOT / "package-lock.json"]
+        programs += [ROOT / "tooling" / "hooks.py", ROOT / "tooling" / "katex.mjs", ROOT / "tooling" / "pictures.mjs", ROOT / "package-lock.json"]
         packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
         settings = {key: value for key, value in yaml_load(Path(config.config_file_path).read_text(encoding="utf-8")).items() if key not in ("nav", "site_url")}
-        self.makers = digest(contents(programs), packages, sys.version, settings, language, katex.available())
+        self.makers = digest(contents(programs), packages, sys.version, settings, language, katex.available(), pictures.available())
         theme = [path for path in (ROOT / "tooling" / "theme").rglob("*") if path.is_file()]
         self.setting = digest(self.makers, contents(theme), config.nav, config.site_url, serving)
         self.pages = FOLDER / "pages" / digest(config.site_url, serving)[:12]

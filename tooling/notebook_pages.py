@@ -18,7 +18,7 @@ from mkdocs_jupyter import nbconvert2, plugin
 from tooling import figures, katex, pages, repository
 from tooling.aside import set_aside
 from tooling.lessons import LANGUAGES, ROOT, SiteError
-from tooling.notebooks import notebook
+from tooling.notebooks import notebook, with_pictures
 from tooling.templates import kept_templates
 
 NOTEBOOKS = ROOT / ".cache" / "notebooks"
@@ -55,10 +55,11 @@ SITE = "site:/"
 
 def make(page: Page, language: str) -> None:
     """Write the notebook of a lesson where mkdocs-jupyter looks for it. Raises SiteError for what is wrong in the lesson."""
-    page.book = nbformat.writes(notebook(language, page.file.src_uri.removesuffix(".ipynb"), SITE)) + "\n"
+    book = notebook(language, page.file.src_uri.removesuffix(".ipynb"), SITE)
     path = Path(page.file.abs_src_path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page.book, encoding="utf-8")
+    path.write_text(nbformat.writes(book), encoding="utf-8")
+    page.book = nbformat.writes(with_pictures(book)) + "\n"
 
 
 def download(page: Page, config: MkDocsConfig) -> File:

@@ -3,11 +3,12 @@
 import base64
 import posixpath
 import re
+from copy import deepcopy
 
 import jupytext
 import nbformat
 
-from tooling import figures
+from tooling import figures, pictures
 from tooling.lessons import DOCS, RESULTS, SiteError, sections
 from tooling.pages import FRONT_MATTER, expand, includes, programs, source
 
@@ -108,4 +109,17 @@ def notebook(language: str, page: str, site_url: str) -> nbformat.NotebookNode:
         "language_info": {"name": "python"},
     }
     nbformat.validate(book)
+    return book
+
+
+def with_pictures(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return a notebook whose figures show wherever it is opened: as PNG, in the text. Colab knows no attachments, and no SVG."""
+    book = deepcopy(book)
+    for cell in book.cells:
+        for name, data in cell.pop("attachments", {}).items():
+            svg = base64.b64decode(data["image/svg+xml"]).decode()
+            address = f"data:image/png;base64,{base64.b64encode(pictures.png(svg)).decode()}" if pictures.available() else ""
+            cell.source = re.sub(
+                rf"!\[([^\]]*)\]\(attachment:{re.escape(name)}\)", lambda match: f"![{match[1]}]({address})" if address else f"*({match[1]})*", cell.source
+            )
     return book
