@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tooling import figures, hooks, katex, lessons, live, notebooks, packages, pages, results, search
-from tooling.lessons import ROOT, SiteError
+from tooling.lessons import LANGUAGES, ROOT, SiteError
 
 PROGRAM = '''\
 # --8<-- [start:setup]
@@ -167,7 +167,7 @@ def test_a_wrong_marker_is_named(repository, old, new, line, advice):
         ("found [[ metrics.numbers ]]", "found [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("counts to [[ metrics.numbers ]]", "counts to [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | ]]", "[[ metrics.numbers | ]]: "),
-        ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | percnt ]]", "No filter named 'percnt'. There are percent, thousands, fixed, and Jinja's own"),
+        ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | percnt ]]", "No filter named 'percnt'. There are percent, thousands, fixed, word, and Jinja's own"),
         ("found [[ metrics.numbers ]]", 'found [[ results["models/tyo"].numbers ]]', "docs/results/models/tyo/metrics.json is missing; run `python -m tooling.results models/tyo`"),
     ],
 )
@@ -214,6 +214,13 @@ def test_a_page_as_it_is_read(repository):
 )
 def test_numbers_are_written_as_asked(expression, shown):
     assert pages.fill_numbers(f"[[ {expression} ]]", "index", "index.md") == shown
+
+
+def test_words_of_results_speak_the_language_of_the_page():
+    said = '[[ "cat" | word ]]'
+    assert [pages.fill_numbers(said, "index", f"docs/{language}/index.md") for language in LANGUAGES] == ["猫", "cat"]
+    with pytest.raises(SiteError, match="docs/zh/index.md, line 1: .*docs/figures.yml has no Chinese for `dragon`; add it"):
+        pages.fill_numbers('[[ "dragon" | word ]]', "index", "docs/zh/index.md")
 
 
 def test_no_space_stands_behind_a_lead_in_in_chinese():

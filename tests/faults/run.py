@@ -53,6 +53,7 @@ FIRST = (
     (r"tooling/notebooks", ["tests/test_notebooks.py", "tests/test_tooling.py"]),
     (r"tooling/(packages|weekly)|requirements|package|\.github/", ["tests/test_weekly.py"]),
     (r"tooling/data", ["tests/test_data.py"]),
+    (r"tooling/references|docs/references", ["tests/test_references.py"]),
     (r"tooling/", ["tests/test_tooling.py"]),
     (r"docs/", ["tests/test_pages.py"]),
 )
