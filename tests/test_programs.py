@@ -46,7 +46,7 @@ def few(program, count: int):
 
 def test_the_convolutional_network(monkeypatch):
     cnn = load_snippet("models/cnn")
-    small = few(cnn, 31)
+    small = few(cnn, 61)
     monkeypatch.setattr(cnn, "RATES", {"SGD": (0.01,), "AdamW": (0.003,)})
     monkeypatch.setattr(cnn, "load_data", lambda seed=0: small)
     check_program(cnn, running(cnn, epochs=1), {
