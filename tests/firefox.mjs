@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import puppeteer from "puppeteer-core";
 
 const [executablePath, script] = process.argv.slice(2);
-const firefox = await puppeteer.launch({ browser: "firefox", executablePath, headless: true, protocolTimeout: 120_000 });
+const firefox = await puppeteer.launch({ browser: "firefox", executablePath, headless: true, timeout: 120_000, protocolTimeout: 120_000 });
 const found = {};
 for (const address of readFileSync(0, "utf8").trim().split("\n")) {
   const page = await firefox.newPage();

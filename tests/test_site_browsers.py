@@ -48,7 +48,7 @@ def screen():
     if os.environ.get("DISPLAY"):
         yield
         return
-    with subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1280x1024x24"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    with subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1280x1024x24"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8") as server:
         try:
             os.environ["DISPLAY"] = f":{server.stdout.readline().strip()}"
             yield
