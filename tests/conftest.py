@@ -136,6 +136,7 @@ def pytest_collection_modifyitems(config, items):
     of, first = config.getoption("of"), config.getoption("first")
     if not config.getoption("thorough"):
         items[:] = [item for item in items if item.function.__name__ != "test_lighthouse" or item.callspec.params["place"] in MEASURED]
+        items[:] = [item for item in items if item.path.name != "test_site_browsers.py"]
     items.sort(key=lambda item: ("site" in item.fixturenames, page_of(item)))
     if of:
         shown = shown_by(of)

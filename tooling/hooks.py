@@ -293,6 +293,7 @@ def on_post_build(config):
     kept.tidy()
     theme_mends.mend_script(config)
     search.split(config)
+    search.put_worker(config)
     if katex.available():
         target = Path(config.site_dir, "assets", "katex", "fonts")
         target.mkdir(parents=True, exist_ok=True)

@@ -73,6 +73,8 @@ SCRIPT_MENDS = (
         'document.body.setAttribute("data-md-color-switching","")',
         's.color.scheme!==document.body.getAttribute("data-md-color-scheme")&&document.body.setAttribute("data-md-color-switching","")',
     ),
+    # a word that is pasted with the mouse is searched too
+    ('h(e,"keyup"),o).pipe(m(()=>e.value),Y())', 'h(e,"keyup"),h(e,"input"),o).pipe(m(()=>e.value),Y())'),
     # the style says it, see site.css
     (';document.head.appendChild(o);', ';'),
 )
