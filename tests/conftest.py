@@ -226,6 +226,18 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         return io.BytesIO(body)
 
+    def send_error(self, code, message=None, explain=None):
+        page = Path(self.directory, "lessons", "404.html")
+        if code != 404 or not page.is_file():
+            return super().send_error(code, message, explain)
+        body = page.read_bytes()
+        self.send_response(404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
 
 class Server(http.server.ThreadingHTTPServer):
     """Let a browser leave in the middle of an answer without a word."""
@@ -233,6 +245,33 @@ class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
+
+
+class Classic(Handler):
+    """Know the types alone that servers have known for long, and send no other files, as IIS does."""
+
+    KNOWN = {
+        "": "text/html", ".html": "text/html", ".css": "text/css", ".js": "application/javascript", ".json": "application/json", ".svg": "image/svg+xml",
+        ".png": "image/png", ".woff2": "font/woff2", ".bin": "application/octet-stream", ".wasm": "application/octet-stream",
+    }
+
+    def guess_type(self, path):
+        return self.KNOWN[Path(path).suffix]
+
+    def send_head(self):
+        if Path(self.path.partition("?")[0]).suffix in self.KNOWN:
+            return super().send_head()
+        return self.send_error(404)
+
+
+@pytest.fixture(scope="session")
+def classic(site):
+    """The site, served with classic types alone."""
+    server = Server(("127.0.0.1", 0), functools.partial(Classic, directory=site.folder.parent))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield SimpleNamespace(folder=site.folder, url=f"http://127.0.0.1:{server.server_port}/lessons/")
+    server.shutdown()
+    server.server_close()
 
 
 @functools.cache

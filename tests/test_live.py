@@ -63,8 +63,8 @@ def test_nothing_of_a_model_is_fetched_before_it_is_started(site, browser, langu
         tab.locator(".live-start button").click()
         expect(tab.locator(".live-panel")).to_be_visible()
         lesson = tab.locator(".live").get_attribute("data-model")
-        expected = {f"results/{lesson}/{file}" for file in ("model.onnx", "live.json")}
-        expected |= {"assets/ort/ort.wasm.bundle.min.mjs", "assets/ort/ort-wasm-simd-threaded.wasm"}
+        expected = {f"results/{lesson}/{file}" for file in ("model.bin", "live.json")}
+        expected |= {"assets/ort/ort.wasm.bundle.min.js", "assets/ort/ort-wasm-simd-threaded.wasm"}
         expected |= {"assets/live/runtime.js", "assets/live/live.css", f"assets/live/{lesson}.js"}
         expected |= {"results/models/cnn/samples.png"} if lesson == "models/cnn" else set()
         fetched = {url for url in asked[before:] if not url.startswith("assets/katex/fonts/")}  # those come as formulas come into sight
@@ -72,7 +72,15 @@ def test_nothing_of_a_model_is_fetched_before_it_is_started(site, browser, langu
 
 
 def test_two_files_of_onnxruntime_are_in_the_site(site):
-    assert {path.name for path in (site.folder / "assets" / "ort").iterdir()} == {"ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"}
+    assert {path.name for path in (site.folder / "assets" / "ort").iterdir()} == {"ort.wasm.bundle.min.js", "ort-wasm-simd-threaded.wasm"}
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_server_of_classic_types_runs_the_models(classic, browser, lesson):
+    """Stock nginx calls no `.mjs` a script, and IIS sends no `.onnx`."""
+    with reading(browser, classic) as tab:
+        start(tab, classic, "en", lesson)
+        expect(status(tab)).to_contain_text("%")
 
 
 # --- the same answers as PyTorch's
@@ -432,7 +440,7 @@ def test_without_webassembly_the_page_says_so_and_keeps_its_picture(site, browse
         expect(tab.locator(".live-start button")).to_be_enabled()
 
 
-@pytest.mark.parametrize("missing", ["assets/ort/ort.wasm.bundle.min.mjs", "results/models/cnn/model.onnx", "assets/live/models/cnn.js"])
+@pytest.mark.parametrize("missing", ["assets/ort/ort.wasm.bundle.min.js", "assets/ort/ort-wasm-simd-threaded.wasm", "results/models/cnn/model.bin", "assets/live/models/cnn.js"])
 def test_a_missing_file_is_named_and_a_second_try_works(site, browser, missing):
     context = browser.new_context()  # `reading` would complain of the missing file
     tab = context.new_page()
@@ -446,7 +454,7 @@ def test_a_missing_file_is_named_and_a_second_try_works(site, browser, missing):
         expect(status(tab)).to_contain_text("npm ci")
     expect(tab.locator(".live figure svg")).to_be_visible()
     expect(button).to_be_enabled()
-    if missing.endswith(".onnx"):  # a browser keeps the failure of a module until the page is loaded anew
+    if missing.endswith(".bin"):  # a browser keeps the failure of a module until the page is loaded anew
         tab.unroute(f"**/{missing}")
         button.click()
         expect(tab.locator(".live-panel")).to_be_visible()

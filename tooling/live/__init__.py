@@ -5,6 +5,7 @@ import logging
 import re
 from pathlib import Path
 
+from mkdocs.structure.files import File
 from mkdocs.utils import get_relative_url
 
 from tooling import packages
@@ -16,16 +17,27 @@ log = logging.getLogger("mkdocs.hooks.live")
 PLACE = re.compile(r'<div class="live" data-model="([^"]+)">(.*?)</div>', re.DOTALL)
 
 
-def engine() -> list[Path]:
-    """Return the files of onnxruntime-web that the site needs, or none, with a notice, where they cannot be had."""
+def rename(file: File) -> None:
+    """Give a model a name in the site that every server knows: IIS sends no `.onnx`."""
+    if file.src_uri.endswith(".onnx"):
+        file.dest_uri = f"{file.src_uri.removesuffix('.onnx')}.bin"
+        for derived in ("url", "abs_dest_path"):
+            vars(file).pop(derived, None)
+
+
+def engine() -> dict[str, Path]:
+    """Return the files of onnxruntime-web that the site needs, or none, with a notice, where they cannot be had.
+
+    By the names that they have in the site: nginx calls no `.mjs` a script, and then a browser runs none.
+    """
     try:
-        return [
-            packages.find("onnxruntime-web", f"dist/{file}")
-            for file in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-        ]
+        return {
+            file: packages.find("onnxruntime-web", f"dist/{source}")
+            for file, source in (("ort.wasm.bundle.min.js", "ort.wasm.bundle.min.mjs"), ("ort-wasm-simd-threaded.wasm",) * 2)
+        }
     except SiteError as error:
         log.info(f"The live models will not run, and say so: {error}")
-        return []
+        return {}
 
 
 def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:

@@ -38,12 +38,15 @@ async function get(file) {
 
 async function engine() {
   if (typeof WebAssembly !== "object") throw new Trouble(WORDS.blocked);
-  const file = "assets/ort/ort.wasm.bundle.min.mjs";
-  const ort = await import(address(file)).catch(() => {
-    throw new Trouble(WORDS.missing(file));
-  });
+  const file = "assets/ort/ort.wasm.bundle.min.js";
+  const [ort, compiled] = await Promise.all([
+    import(address(file)).catch(() => {
+      throw new Trouble(WORDS.missing(file));
+    }),
+    get("assets/ort/ort-wasm-simd-threaded.wasm").then((answer) => answer.arrayBuffer()),
+  ]);
   ort.env.wasm.numThreads = 1; // threads would need headers that plain servers do not send
-  ort.env.wasm.wasmPaths = { wasm: address("assets/ort/ort-wasm-simd-threaded.wasm") };
+  ort.env.wasm.wasmBinary = compiled; // by its address it would need a type that old servers do not send
   return ort;
 }
 
@@ -54,7 +57,7 @@ async function engine() {
 export async function load(lesson) {
   const [ort, model, data] = await Promise.all([
     engine(),
-    get(`results/${lesson}/model.onnx`).then((answer) => answer.arrayBuffer()),
+    get(`results/${lesson}/model.bin`).then((answer) => answer.arrayBuffer()),
     get(`results/${lesson}/live.json`).then((answer) => answer.json()),
   ]);
   const session = await ort.InferenceSession.create(model);
