@@ -46,13 +46,14 @@ def load_snippet(name: str) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def sound_training(request):
-    """Hold every training loop that a test of a snippet runs to clearing its gradients, and to a loss of logits."""
+    """Hold every training loop that a test of a snippet runs to what model_checks and training_checks ask of it."""
     if not loaded(request.path):
         yield
         return
     from model_checks import check_gradients_are_fresh, check_losses_get_logits
+    from training_checks import check_training
 
-    with check_gradients_are_fresh(), check_losses_get_logits():
+    with check_gradients_are_fresh(), check_losses_get_logits(), check_training():
         yield
 
 

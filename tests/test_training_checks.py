@@ -1,0 +1,69 @@
+"""The checks of training_checks accept a good loop and reject each fault, in words."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+from training_checks import check_padding_is_no_token, check_schedules, check_steps, check_training
+
+NUMBERS = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(8) % 3
+
+
+def train(model=None, trained=None, steps=6, total=6, passes=1, kind=torch.optim.AdamW, **options):
+    """Train `trained`, else `model`, by an optimizer of the parameters of `model`."""
+    model = model or nn.Linear(5, 3)
+    optimizer = kind(model.parameters(), lr=0.01, **options)
+    schedule = OneCycleLR(optimizer, 0.01, total_steps=total)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        for _ in range(passes):
+            F.cross_entropy((trained or model)(NUMBERS), LABELS).backward()
+        optimizer.step()
+        schedule.step()
+
+
+def test_a_good_loop_passes():
+    with check_training():
+        train()
+        train(kind=torch.optim.SGD, momentum=0.9)
+        train(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)))
+    with check_training(passes=2):
+        train(passes=2)
+
+
+@pytest.mark.parametrize(("fault", "said"), [
+    (lambda: train(trained=nn.Linear(5, 3)), "was the model replaced"),
+    (lambda: train(model := nn.Linear(5, 3), nn.Sequential(model, nn.Linear(3, 3))), "no optimizer holds"),
+    (lambda: train(passes=2), "2 backward passes before one step, not 1"),
+    (lambda: train(maximize=True), "goes uphill"),
+    (lambda: train(kind=torch.optim.SGD, maximize=True), "goes uphill"),
+])
+def test_a_bad_step_is_seen(fault, said):
+    with pytest.raises(AssertionError, match=said), check_steps():
+        fault()
+
+
+def test_gradients_that_are_given_by_hand_are_no_fault():
+    model, copy = nn.Linear(5, 3), nn.Linear(5, 3)
+    optimizer = torch.optim.SGD(copy.parameters(), lr=0.1)
+    with check_steps():
+        F.cross_entropy(model(NUMBERS), LABELS).backward()
+        for ours, theirs in zip(copy.parameters(), model.parameters()):
+            ours.grad = theirs.grad
+        optimizer.step()
+
+
+@pytest.mark.parametrize("total", [5, 8])
+def test_a_schedule_of_other_steps_is_seen(total):
+    with pytest.raises(AssertionError, match=f"OneCycleLR is made for {total} steps and takes 3"), check_schedules():
+        train(steps=3, total=total)
+
+
+def test_padding_that_is_a_token_is_seen():
+    with check_padding_is_no_token():
+        nn.utils.rnn.pad_sequence([torch.tensor([1, 2]), torch.tensor([3])], batch_first=True)
+        nn.utils.rnn.pad_sequence([torch.zeros(2, 3), torch.ones(1, 3)])  # numbers, no tokens
+        with pytest.raises(AssertionError, match="a real token is taken for padding"):
+            nn.utils.rnn.pad_sequence([torch.tensor([1, 0]), torch.tensor([3])], batch_first=True)
