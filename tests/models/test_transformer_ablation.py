@@ -45,7 +45,7 @@ def test_heads():
 
 def test_only_one_variant_trains_without_warm_up(monkeypatch, tmp_path):
     given = []
-    monkeypatch.setattr(program, "train", lambda *_, warmup: given.append(warmup) or [0.0])
+    monkeypatch.setattr(program, "train", lambda *_, warmup, reports: given.append(warmup) or [0.0])
     monkeypatch.setattr(program, "evaluate", lambda *_: 0.0)
     program.main(tmp_path, steps=1, train_days=200)
     assert dict(zip(program.VARIANTS, given)) == {name: 0 if name == "without warm-up" else 0.1 for name in program.VARIANTS}
