@@ -28,6 +28,8 @@ from shape_checks import watched
 from tooling import packages, pages
 from tooling.lessons import LANGUAGES, RESULTS, ROOT, SNIPPETS, SiteError, page_names
 
+os.environ["PYTHONIOENCODING"] = "utf-8"  # of the programs that tests run, whose output they read as such
+
 
 def load_snippet(name: str) -> ModuleType:
     """Import a snippet by its name, such as `models/cnn`; nothing is trained.
@@ -167,7 +169,7 @@ def pytest_runtest_makereport(item, call):
     if isinstance(error, (SiteError, NotBuilt)) and item.path.name != "test_tooling.py":
         told = Path(item.config.stash[SERVED]["folder"], hashlib.sha256(str(error).encode()).hexdigest())
         try:
-            told.open("x").close()  # the processes of a run share the folder
+            told.open("x", encoding="utf-8").close()  # the processes of a run share the folder
             report.longrepr = str(error)
         except FileExistsError:
             report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: told already: {error}")
@@ -258,6 +260,7 @@ def build(folder: Path, url: str) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)],
         cwd=SNIPPETS.parent, env=os.environ | {"SITE_URL": url, "PYTHONPATH": str(without)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        encoding="utf-8",
     )
     warnings = [line for line in built.stdout.splitlines() if line.startswith("WARNING")]
     if built.returncode or warnings:

@@ -94,7 +94,7 @@ def small(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     record = lessons.fingerprints("models/toy", tmp_path) | {"date": "2026-01-01", "python": "3", "torch": "2", "cores": 2, "seconds": 1, "memory": 90}
-    (tmp_path / "docs/results/models/toy/run.json").write_text(json.dumps(record))
+    (tmp_path / "docs/results/models/toy/run.json").write_text(json.dumps(record), encoding="utf-8")
     return tmp_path
 
 
@@ -132,7 +132,7 @@ def free_port() -> int:
 def served(folder: Path):
     """Serve the site of a repository; yield its address."""
     port = free_port()
-    with (folder / "said.txt").open("w") as said:
+    with (folder / "said.txt").open("w", encoding="utf-8") as said:
         server = subprocess.Popen([sys.executable, "-m", "mkdocs", "serve", "-a", f"127.0.0.1:{port}"], cwd=folder, stdout=said, stderr=said)
     try:
         yield f"http://127.0.0.1:{port}/"
@@ -174,12 +174,12 @@ EDITS = [
 
 def test_an_edit_of_any_kind_shows_and_a_build_from_what_is_kept_is_the_build_without_it(small):
     with served(small) as address:
-        assert shows(address, "models/toy/"), (small / "said.txt").read_text()
+        assert shows(address, "models/toy/"), (small / "said.txt").read_text(encoding="utf-8")
         time.sleep(1.5)  # until it looks for edits
         for file, old, new, places, words in EDITS:
             edit(small / file, old, new)
             for place in places:
-                assert shows(address + place, words), f"{file}: /{place} does not show `{words}`\n" + (small / "said.txt").read_text()[-3000:]
+                assert shows(address + place, words), f"{file}: /{place} does not show `{words}`\n" + (small / "said.txt").read_text(encoding="utf-8")[-3000:]
     edit(small / "snippets/models/toy.py", "range(1, last", "range(0, last")
     edit(small / "docs/en/other.md", "{#part}", "{#parts}")  # the page that leads there is kept
     done = build(small, "kept", "--strict")
@@ -222,7 +222,7 @@ def test_a_port_in_use_is_told_before_all_work(small):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         command = [sys.executable, "-m", "mkdocs", "serve", "-a", f"127.0.0.1:{port}"]
-        done = subprocess.run(command, cwd=small, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, cwd=small, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8")
     assert done.returncode == 1 and "Traceback" not in done.stdout and "Cleaning" not in done.stdout
     assert f"127.0.0.1:{port} cannot be opened" in done.stdout and f"mkdocs serve -a 127.0.0.1:{port + 1}" in done.stdout
 

@@ -49,18 +49,18 @@ def test_seeds_share_a_tree_of_numbers():
 def test_results_run_over_seeds(monkeypatch, tmp_path):
     """The stored run is the first seed; the others are run, and what they measured stands beside it."""
     (tmp_path / "models/cnn").mkdir(parents=True)
-    (tmp_path / "models/cnn/metrics.json").write_text('{"accuracy": 0.5}')
+    (tmp_path / "models/cnn/metrics.json").write_text('{"accuracy": 0.5}', encoding="utf-8")
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     monkeypatch.setattr(claims, "RESULTS", tmp_path)
     monkeypatch.setattr(results, "metrics", lambda name: {"accuracy": 0.5})
 
     def run(name, folder, data, seed):
-        (folder / "metrics.json").write_text(json.dumps({"accuracy": seed / 10}))
+        (folder / "metrics.json").write_text(json.dumps({"accuracy": seed / 10}), encoding="utf-8")
         return folder, {"seconds": 1, "cpu_seconds": 1}
 
     monkeypatch.setattr(results, "run", run)
     results.run_seeds("models/cnn", 3)
-    kept = json.loads((tmp_path / "models/cnn/seeds.json").read_text())
+    kept = json.loads((tmp_path / "models/cnn/seeds.json").read_text(encoding="utf-8"))
     assert kept["seeds"] == [0, 1, 2] and kept["metrics"] == {"accuracy": [0.5, 0.1, 0.2]}
 
 

@@ -219,15 +219,15 @@ def test_what_is_there_stays(publish, tmp_path, kind):
     publish("rt-polarity", REVIEWS)
     folder = tmp_path / "reviews"
     if kind == "file":
-        folder.write_text("mine")
+        folder.write_text("mine", encoding="utf-8")
     elif kind == "dead link":
         folder.symlink_to("nowhere")
     else:
         folder.mkdir()
     if kind == "folder":
-        (folder / "mine.txt").write_text("mine")
+        (folder / "mine.txt").write_text("mine", encoding="utf-8")
     assert str(folder) in refused(folder, "rt-polarity")
-    assert kind != "file" or folder.read_text() == "mine"
+    assert kind != "file" or folder.read_text(encoding="utf-8") == "mine"
     assert kind != "folder" or [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 

@@ -46,7 +46,7 @@ def test_a_mistake_is_told_once_with_its_place(tmp_path, file, old, new, said):
     assert old in text
     (tmp_path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-n", "0", "--tb=long", "-p", "no:cacheprovider", "--of", "docs/zh/models/overview.md", "tests/test_pages.py"]
-    told = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True).stdout.partition("short test summary")[0]
+    told = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, encoding="utf-8").stdout.partition("short test summary")[0]
     line = text[: text.index(old)].count("\n") + (2 if old.startswith("\n") else 1)
     assert told.count(said) == 1 and f"{file}, line {line}" in told, told
     assert "def test_" not in told and "Traceback" not in told, told

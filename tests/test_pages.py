@@ -390,6 +390,16 @@ def test_texts_are_in_the_language_of_the_page(language, page):
     in_page(found + checks.wrong_formula_words(pages.source(language, page), language), language, page)
 
 
+@pytest.mark.parametrize("page", page_names("zh"))
+def test_words_of_results_are_in_chinese(page):
+    """A program saves the names of its classes in English."""
+    source, where = checks.without_code(pages.source("zh", page)), f"docs/zh/{page}.md"
+    for number, line in enumerate(source.split("\n"), 1):
+        for match in pages.NUMBER.finditer(line):
+            filled = pages.fill_numbers(match[0], page, where)
+            assert not re.search("[A-Za-z]{3}", filled), f"{where}, line {number}: {match[0]} says {filled}: give it the filter `word`, which takes the Chinese from docs/figures.yml"
+
+
 @each_page
 def test_alternatives_differ(language, page):
     """The same words for two figures describe one of them falsely."""

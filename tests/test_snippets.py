@@ -115,9 +115,9 @@ class Data:
 
 
 def test_models_are_found(tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     assert modules(tmp_path / "program.py") == {"Model", "Other"}
-    (tmp_path / "program.py").write_text("def make():\n    class Hidden: pass\n    return Hidden()\n")
+    (tmp_path / "program.py").write_text("def make():\n    class Hidden: pass\n    return Hidden()\n", encoding="utf-8")
     with pytest.raises(AssertionError, match="cannot be checked"):
         modules(tmp_path / "program.py")
 
@@ -135,7 +135,7 @@ def test_models_are_found(tmp_path):
     ("def test():\n    other = load_snippet('c')\n    check_model(other.Model)", {"c.Model"}),
 ])
 def test_checks_are_found(tmp_path, test, found):
-    (tmp_path / "test_b.py").write_text(f"from model_checks import assert_equal, check_model\nprogram = load_snippet('a/b')\n{test}\n")
+    (tmp_path / "test_b.py").write_text(f"from model_checks import assert_equal, check_model\nprogram = load_snippet('a/b')\n{test}\n", encoding="utf-8")
     assert {name for name in checked(tmp_path / "test_b.py")} == found
 
 

@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tooling import figures, hooks, katex, lessons, live, notebooks, packages, pages, results, search
-from tooling.lessons import ROOT, SiteError
+from tooling.lessons import LANGUAGES, ROOT, SiteError
 
 PROGRAM = '''\
 # --8<-- [start:setup]
@@ -167,7 +167,7 @@ def test_a_wrong_marker_is_named(repository, old, new, line, advice):
         ("found [[ metrics.numbers ]]", "found [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("counts to [[ metrics.numbers ]]", "counts to [[ metrics.letters ]]", "see docs/results/models/toy/metrics.json for what was measured"),
         ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | ]]", "[[ metrics.numbers | ]]: "),
-        ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | percnt ]]", "No filter named 'percnt'. There are percent, thousands, fixed, and Jinja's own"),
+        ("found [[ metrics.numbers ]]", "found [[ metrics.numbers | percnt ]]", "No filter named 'percnt'. There are percent, thousands, fixed, word, and Jinja's own"),
         ("found [[ metrics.numbers ]]", 'found [[ results["models/tyo"].numbers ]]', "docs/results/models/tyo/metrics.json is missing; run `python -m tooling.results models/tyo`"),
     ],
 )
@@ -214,6 +214,13 @@ def test_a_page_as_it_is_read(repository):
 )
 def test_numbers_are_written_as_asked(expression, shown):
     assert pages.fill_numbers(f"[[ {expression} ]]", "index", "index.md") == shown
+
+
+def test_words_of_results_speak_the_language_of_the_page():
+    said = '[[ "cat" | word ]]'
+    assert [pages.fill_numbers(said, "index", f"docs/{language}/index.md") for language in LANGUAGES] == ["猫", "cat"]
+    with pytest.raises(SiteError, match="docs/zh/index.md, line 1: .*docs/figures.yml has no Chinese for `dragon`; add it"):
+        pages.fill_numbers('[[ "dragon" | word ]]', "index", "docs/zh/index.md")
 
 
 def test_no_space_stands_behind_a_lead_in_in_chinese():
@@ -291,7 +298,7 @@ def test_fresh_results_are_not_stale(repository):
 
 
 def test_an_edited_snippet_makes_its_results_stale(repository):
-    record = (repository / "docs/results/models/toy/run.json").read_text()
+    record = (repository / "docs/results/models/toy/run.json").read_text(encoding="utf-8")
     write(repository / "docs/results/models/toy/letters/run.json", record)
     edit(repository / "snippets/models/toy.py", "# in order", "# one by one")
     edit(repository / "snippets/models/toy.py", '"""Return the numbers up to `last`."""', '"""Return them."""')
@@ -348,15 +355,15 @@ def test_results_are_run_and_stored(repository):
     edit(repository / "snippets/models/toy.py", "count(3))\n    (", "count(4))\n    (")
     assert results.main([]) == 0
     assert sorted(contents(stored)) == ["letters/metrics.json", "metrics.json", "output.txt", "run.json"]  # no dot.svg: none was drawn
-    assert (stored / "output.txt").read_text() == "counted [1, 2, 3, 4]\n"
+    assert (stored / "output.txt").read_text(encoding="utf-8") == "counted [1, 2, 3, 4]\n"
     assert lessons.metrics("models/toy") == {"numbers": 3}
     record = lessons.run_record("models/toy")
     assert record["data"] == "as shipped" and re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
     assert record.keys() >= {"file", "program", "python", "torch", "cores", "seconds", "memory"}
     assert lessons.stale_results() == {}
-    (stored / "output.txt").write_text("as it was")
+    (stored / "output.txt").write_text("as it was", encoding="utf-8")
     assert results.main([]) == 0
-    assert (stored / "output.txt").read_text() == "as it was", "a fresh result was made again"
+    assert (stored / "output.txt").read_text(encoding="utf-8") == "as it was", "a fresh result was made again"
 
 
 def test_a_program_that_fails_leaves_the_results_alone(repository, capsys):
@@ -476,7 +483,7 @@ def checkout(tmp_path):
 def build(folder) -> subprocess.CompletedProcess:
     """Build the site in a folder."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder / "site")]
-    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8")
 
 
 @pytest.mark.parametrize(

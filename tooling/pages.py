@@ -6,7 +6,7 @@ from functools import cache
 import jinja2
 import markdown
 
-from tooling import needs, references
+from tooling import figures, needs, references
 from tooling.claims import CLAIM, Spread, claims, holds, over_seeds
 from tooling.lessons import DOCS, RESULTS, SNIPPETS, SiteError, metrics, run_record, sections, snippet_path
 
@@ -24,11 +24,24 @@ def percent(share: float | Spread, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}%"
 
 
+@jinja2.pass_context
+def word(context: jinja2.runtime.Context, said: str) -> str:
+    """Return a word that a program saved, such as the name of a class, in the language of the page, by docs/figures.yml.
+
+    Raises SiteError for a word that has no Chinese there.
+    """
+    chinese = figures.table()["chinese"]
+    if context["language"] == "zh" and said not in chinese:
+        raise SiteError(f"docs/figures.yml has no Chinese for `{said}`; add it below `chinese`")
+    return chinese[said] if context["language"] == "zh" else said
+
+
 # The filters of a number on a page, `[[ metrics.accuracy | percent ]]`, besides Jinja's own.
 FILTERS = {
     "percent": percent,
     "thousands": lambda number: f"{number:,}",
     "fixed": lambda number, digits=2: f"{number:.{digits}f}",
+    "word": word,
 }
 jinja.filters |= FILTERS
 
@@ -70,7 +83,7 @@ def fill_numbers(text: str, page: str, where: str) -> str:
 
     Raises SiteError, naming file and line, for a number that no result holds.
     """
-    values = values_of(page)
+    values = values_of(page) | {"language": "zh" if where.startswith("docs/zh/") else "en"}
 
     def fill(line: str, number: int) -> str:
         def value(match: re.Match) -> str:

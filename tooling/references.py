@@ -7,6 +7,7 @@ whole reference, before the page's own remark: `- @kim2014 Convolution on words.
 
 import difflib
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pybtex.database import Entry, Person
@@ -85,7 +86,7 @@ def whole_name(person: Person) -> str:
     return " ".join([*first, family_name(person)])
 
 
-def authors(work: Entry, language: str, others: str, named: int, name=family_name) -> str:
+def authors(work: Entry, language: str, others: str, named: int, name: Callable[[Person], str] = family_name) -> str:
     """Return the authors of a work, or, where there are more than `named`, the first and `others`."""
     style = STYLES[language]
     names = [name(person) for person in work.persons["author"]]

@@ -7,6 +7,7 @@ The report is Markdown. The exit status is 1 if anything differs.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def report(commands: dict[str, list[str]]) -> tuple[str, bool]:
     """Run the commands; return what to write down, and whether all is as it should be."""
     found, fine = [], True
     for name, command in commands.items():
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", env=os.environ | {"PYTHONIOENCODING": "utf-8"})
         fine &= done.returncode == 0
         end = "\n".join(done.stdout.splitlines()[-LINES:])
         found.append(f"## {name}: {'as stored' if done.returncode == 0 else 'different'}\n\n```text\n{end}\n```\n")

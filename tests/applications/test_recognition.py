@@ -108,7 +108,7 @@ def damage(folder, what):
             file.unlink()
         return "cat"
     if what == "a text file":
-        (cat / "notes.txt").write_text("no image")
+        (cat / "notes.txt").write_text("no image", encoding="utf-8")
         return "notes.txt"
     if what == "a truncated image":
         random = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
@@ -265,7 +265,8 @@ def without_network(folder) -> dict[str, str]:
     (folder / "sitecustomize.py").write_text(
         "import socket\n"
         "def refuse(*arguments, **options):\n    raise OSError('the network is off')\n"
-        "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
+        "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n",
+        encoding="utf-8",
     )
     return os.environ | {"PYTHONPATH": str(folder)}
 
@@ -276,7 +277,7 @@ def test_a_copy_alone_runs_without_network(tmp_path):
     shutil.copy(SNIPPETS / "applications" / "recognition.py", alone)
     folder = make_folder(other / "pictures")
     command = [sys.executable, "recognition.py", "--epochs", "1", "--data", str(folder)]
-    done = subprocess.run(command, cwd=alone, env=without_network(other), capture_output=True, text=True)
+    done = subprocess.run(command, cwd=alone, env=without_network(other), capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert "chosen: " in done.stdout
     assert (alone / "recognition-results" / "metrics.json").is_file()

@@ -53,6 +53,7 @@ FIRST = (
     (r"tooling/notebooks", ["tests/test_notebooks.py", "tests/test_tooling.py"]),
     (r"tooling/(packages|weekly)|requirements|package|\.github/", ["tests/test_weekly.py"]),
     (r"tooling/data", ["tests/test_data.py"]),
+    (r"tooling/references|docs/references", ["tests/test_references.py"]),
     (r"tooling/", ["tests/test_tooling.py"]),
     (r"docs/", ["tests/test_pages.py"]),
 )
@@ -144,7 +145,7 @@ def copy(folder: Path) -> None:
 
 def git(folder: Path, *arguments: str | Path) -> None:
     """Run git in a copy. Raises CalledProcessError with what it said."""
-    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True, encoding="utf-8")
 
 
 class First:

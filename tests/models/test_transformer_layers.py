@@ -149,5 +149,5 @@ def test_bad_sizes_are_refused():
 def test_main_writes_its_results(tmp_path):
     metrics = layers.main(tmp_path)
     assert metrics["equal"]
-    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8")) == metrics
     assert {path.name for path in tmp_path.glob("*.svg")} == {"positions.svg", "masks.svg"}

@@ -1,0 +1,77 @@
+"""Texts are UTF-8 wherever they are read or written, whatever the console speaks; lines end alike on every system."""
+
+import ast
+import hashlib
+import subprocess
+
+import pytest
+
+from tooling.lessons import ROOT
+
+SOURCES = sorted(path for folder in ("snippets", "tooling", "tests") for path in (ROOT / folder).rglob("*.py"))
+NAMED = {"open", "read_text", "write_text", "NamedTemporaryFile", "TemporaryFile"}
+CHILDREN = {"run", "Popen", "check_output", "check_call"}
+
+
+def unnamed(source: str) -> list[int]:
+    """Return the lines of a program that read or write a text in an encoding of the machine's choice."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        named = {keyword.arg: keyword.value for keyword in node.keywords}
+        if None in named or "encoding" in named or owner in ("Image", "webbrowser", "os", "tarfile", "zipfile", "urllib.request"):
+            continue
+        mode = named.get("mode", node.args[1 if called == "open" and not owner else 0] if len(node.args) > (called == "open" and not owner) else None)
+        binary = isinstance(mode, ast.Constant) and isinstance(mode.value, str) and "b" in mode.value
+        positional = len(node.args) > {"read_text": 0, "write_text": 1}.get(called, 9)
+        if called in NAMED and not binary and not positional:
+            found.append(node.lineno)
+        elif called in CHILDREN and ("text" in named or "universal_newlines" in named):
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_text_is_read_and_written_as_utf_8(path):
+    lines = unnamed(path.read_text(encoding="utf-8"))
+    assert not lines, f"{path.relative_to(ROOT)}, lines {lines}: say encoding=\"utf-8\", or the text is another one on a machine that speaks GBK"
+
+
+@pytest.mark.parametrize(("line", "wrong"), [
+    ("open('a')", True), ("open('a', 'rb')", False), ("open('a', encoding='utf-8')", False), ("path.read_text()", True), ("path.write_text('a')", True),
+    ("path.write_text('a', encoding='utf-8')", False), ("path.open('wb')", False), ("path.open()", True), ("subprocess.run(['a'], text=True)", True),
+    ("subprocess.run(['a'], text=True, encoding='utf-8')", False), ("subprocess.run(['a'])", False), ("Image.open('a')", False),
+])
+def test_an_encoding_that_is_missing_is_seen(line, wrong):
+    assert bool(unnamed(line)) == wrong
+
+
+@pytest.mark.parametrize("ends", ["true", "input", "false"])
+def test_a_clone_has_the_files_that_were_committed(tmp_path, ends):
+    """Also where Git turns the ends of lines into those of Windows: results are known by their hashes."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no repository")
+    files = subprocess.run(["git", "ls-files", "-z", "docs/results/models/cnn_layers", ".gitattributes", "README.md"], cwd=ROOT, capture_output=True, check=True)
+    names = [name.decode() for name in files.stdout.split(b"\0") if name]
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    made = tmp_path / "docs/results/models/cnn_layers/made_on_windows.txt"
+    made.write_bytes(b"one\r\ntwo\r\n")
+    subprocess.run(["git", "-c", f"core.autocrlf={ends}", "add", "--force", "."], cwd=tmp_path, check=True, capture_output=True)
+    for name in names:
+        (tmp_path / name).unlink()
+    made.unlink()
+    subprocess.run(["git", "-c", f"core.autocrlf={ends}", "checkout-index", "--all"], cwd=tmp_path, check=True)
+    differ = [name for name in names if digest(tmp_path / name) != digest(ROOT / name)]
+    assert made.read_bytes() == b"one\r\ntwo\r\n", "what a run on Windows left is another file after a clone"
+    assert names and not differ, f"with core.autocrlf={ends} a clone has other files: {differ}"
+
+
+def digest(path) -> str:
+    """Return the hash of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
