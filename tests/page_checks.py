@@ -313,12 +313,53 @@ def suspicious(sentence: str, match: re.Match, known: set[float], worked_out: bo
     return None
 
 
+# Units whose signs both languages write.
+UNIT = re.compile(r"(?<![A-Za-z])(?:[kMGT]i?B|k?Hz|kW|[nmck]m|ms)(?![A-Za-z])")
+ONES = {word: number for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), 1)}
+TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+ENGLISH = re.compile(
+    rf"\b(?:(?P<tens>{'|'.join(TENS)})(?:-(?P<one>{'|'.join(list(ONES)[:9])}))?|(?P<ones>half an?|an?|next|{'|'.join(ONES)}))"
+    rf"(?P<large>(?:[ -](?:{'|'.join(LARGE)}))*)(?:fold)?\b",
+    re.IGNORECASE,
+)
+CHINESE = re.compile(r"(?<![数几多好〇零一二两三四五六七八九十百千万亿])(?:百分之百|(?:上(?!百分)(?=[百千万亿])|[一二两三四五六七八九十])[零一二三四五六七八九十百千万亿]*)(?![几来多余])")
+
+
 def numbers(text: Text) -> Counter:
-    """Return the numbers of a text that both languages write in digits: 1.3 billion is 13 亿."""
+    """Return the numbers of a text, in digits or in words, and its units: 1.3 billion is 13 亿, and twenty is 二十."""
     scales = "|".join(sorted(filter(None, SCALE), key=len, reverse=True))
-    found = re.finditer(rf"(?<![A-Za-z0-9_.,])(\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)[\s-]?({scales})?", text.words)
+    found = re.finditer(rf"(?<![A-Za-z0-9_.,])(\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)[\s-]?({scales})?", spelled(text.words))
     values = [value(match[1], match[2]) for match in found]
-    return Counter(f"{number:,.6g}" for number in values if number > 12 or number % 1)
+    return Counter([*(f"{number:,.6g}" for number in values if number > 12 or number % 1), *UNIT.findall(text.words)])
+
+
+def spelled(text: str) -> str:
+    """Return a text with its numbers above twelve in digits: 20 for twenty and 二十, 2000 for two thousand and 两千."""
+    def english(match: re.Match) -> str:
+        tens, one, ones, large = ((match[name] or "").lower() for name in ("tens", "one", "ones", "large"))
+        number = TENS.get(tens, 0) + ONES.get(one, 0) + ONES.get(ones, 0.5 if ones.startswith("half") else 1 if ones else 0)
+        for word in re.findall(r"[a-z]+", large):
+            number *= LARGE[word]
+        return f"{number:.0f}" if number > 12 else match[0]
+
+    def chinese(match: re.Match) -> str:
+        if match[0] == "百分之百":
+            return "100"
+        total = section = digit = 0
+        for sign in match[0].removeprefix("上"):  # 上万: ten thousand and more
+            if place := {"十": 10, "百": 100, "千": 1000}.get(sign):
+                section, digit = section + (digit or 1) * place, 0
+            elif sign in SCALE:
+                total, section, digit = (total + section + digit or 1) * SCALE[sign], 0, 0
+            elif digit:  # 一二三: no number, or one digit after the other
+                return match[0]
+            else:
+                digit = "零一二三四五六七八九".index(sign.replace("两", "二"))
+        number = total + section + digit
+        return f"{number:.0f}" if number > 12 else match[0]
+
+    return CHINESE.sub(chinese, ENGLISH.sub(english, text))
 
 
 def idle_excuses(found: list[Text], known: set[float]) -> list[Problem]:

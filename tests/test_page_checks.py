@@ -194,6 +194,20 @@ def test_numbers_agree_across_languages():
     assert checks.numbers(paragraph("13 亿参数，0.5，3 层")) == checks.numbers(paragraph("three layers, 0.5, a 1.3-billion-parameter model")) != checks.numbers(paragraph("1.4 billion, 0.5"))
 
 
+@pytest.mark.parametrize(("chinese", "english"), [
+    ("二十倍", "twenty times"), ("三十六个", "thirty-six"), ("两千张", "two thousand"), ("一百个样本里", "a hundred samples"), ("五十万参数", "half a million parameters"),
+    ("一万倍", "ten-thousandfold"), ("百分之百", "one hundred percent"), ("一千亿", "a hundred billion"), ("上千亿、上万种", "over a hundred billion, over ten thousand"), ("十四个", "fourteen"), ("一千零二十四", "1,024"),
+    ("第三层，十来个", "the third layer, about ten"), ("好几百、十几个、一二三", "hundreds and dozens"), ("共 3 kB", "3 kB"),
+])
+def test_numbers_in_words_agree_across_languages(chinese, english):
+    assert checks.numbers(paragraph(chinese)) == checks.numbers(paragraph(english))
+
+
+@pytest.mark.parametrize(("chinese", "english"), [("二十倍", "thirty times"), ("两千张", "200"), ("共 3 kB", "3 MB"), ("十四个", "some"), ("十五 ms", "15 s")])
+def test_numbers_in_words_that_differ_are_seen(chinese, english):
+    assert checks.numbers(paragraph(chinese)) != checks.numbers(paragraph(english))
+
+
 def test_a_number_that_touches_a_chinese_word_is_one():
     assert checks.numbers(paragraph("把64个像素")) == checks.numbers(paragraph("64 pixels"))
 

@@ -81,5 +81,7 @@ def test_everything_runs_again_each_week():
     assert job["strategy"]["matrix"]["versions"] == ["pinned", "newest"]
     commands = "\n".join(step.get("run", "") for step in job["steps"])
     assert "tooling.weekly report.md" in commands and "--newest" in commands and "gh issue create" in commands
-    assert [command[-1] for command in weekly.COMMANDS.values()] == ["--thorough", "--check", "tests/faults/run.py"]
+    told = [" ".join(command[1:]) for command in weekly.COMMANDS.values()]
+    assert told[:3] == ["-m pytest --thorough", "-m tooling.results --check", "tests/faults/run.py"]
+    assert re.fullmatch(r"tests/faults/run\.py --mutants \d+ --seed 20\d{4}", told[3]), "the mutants are not those of a week"
     assert (ROOT / "tests/faults/run.py").is_file()

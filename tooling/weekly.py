@@ -1,7 +1,7 @@
 """Run everything again from scratch, and write down what differs.
 
-    python -m tooling.weekly REPORT            the tests, all results, the planted faults
-    python -m tooling.weekly REPORT --newest   with the newest releases of all packages, without the faults
+    python -m tooling.weekly REPORT            the tests, all results, the planted faults, and mutants by the seed of the week
+    python -m tooling.weekly REPORT --newest   with the newest releases of all packages, without faults and mutants
 
 The report is Markdown. The exit status is 1 if anything differs.
 """
@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ COMMANDS = {
     "The tests": [sys.executable, "-m", "pytest", "--thorough"],
     "The results": [sys.executable, "-m", "tooling.results", "--check"],
     "The planted faults": [sys.executable, "tests/faults/run.py"],
+    "Mutants of the programs": [sys.executable, "tests/faults/run.py", "--mutants", "60", "--seed", "{0.year}{0.week:02}".format(date.today().isocalendar())],
 }
 PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)$", re.MULTILINE)  # not what one system alone needs
 REQUIREMENTS = ("requirements-site.txt", "requirements.txt", "requirements-dev.txt")
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = dict(COMMANDS)
     if options.newest:
         upgrade()
-        del commands["The planted faults"]
+        commands = {name: command for name, command in commands.items() if "tests/faults/run.py" not in command}
     text, fine = report(commands)
     options.report.write_text(text, encoding="utf-8")
     print(text)
