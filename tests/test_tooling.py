@@ -259,7 +259,7 @@ def test_without_katex_formulas_show_as_code_and_a_warning_says_why(no_packages,
 
 def test_without_onnxruntime_the_site_has_no_engine_and_says_why(no_packages, caplog):
     caplog.set_level("INFO")
-    assert live.engine() == []
+    assert live.engine() == {}
     assert "onnxruntime-web is missing" in caplog.text
 
 
