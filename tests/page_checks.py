@@ -323,7 +323,7 @@ ENGLISH = re.compile(
     rf"(?P<large>(?:[ -](?:{'|'.join(LARGE)}))*)(?:fold)?\b",
     re.IGNORECASE,
 )
-CHINESE = re.compile(r"(?<![数几多好〇零一二两三四五六七八九十百千万亿])(?:百分之百|(?:上(?!百分)(?=[百千万亿])|[一二两三四五六七八九十])[零一二三四五六七八九十百千万亿]*)(?![几来多余])")
+CHINESE_NUMBER = re.compile(r"(?<![数几多好〇零一二两三四五六七八九十百千万亿])(?:百分之百|(?:上(?!百分)(?=[百千万亿])|[一二两三四五六七八九十])[零一二三四五六七八九十百千万亿]*)(?![几来多余])")
 
 
 def numbers(text: Text) -> Counter:
@@ -359,7 +359,7 @@ def spelled(text: str) -> str:
         number = total + section + digit
         return f"{number:.0f}" if number > 12 else match[0]
 
-    return CHINESE.sub(chinese, ENGLISH.sub(english, text))
+    return CHINESE_NUMBER.sub(chinese, ENGLISH.sub(english, text))
 
 
 def idle_excuses(found: list[Text], known: set[float]) -> list[Problem]:

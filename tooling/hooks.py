@@ -292,7 +292,7 @@ def on_post_template(output, template_name, config):
     path = Path(config.site_dir, language, template_name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # as `on_page_context` does it for a page
-    path.write_text(re.sub(r'("base": "[^"]*?)/?"', rf'\1/{language}"', output, count=1), encoding="utf-8")
+    path.write_text(re.sub(r'("base": "[^"]*?)/?"', rf'\1/{language}/"', output, count=1), encoding="utf-8")
     return ""
 
 

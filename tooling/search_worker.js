@@ -107,7 +107,11 @@ function search(question) {
 
   const groups = new Map();
   const seen = new Map(words.map((word) => [word, askedOf(word)]));
-  const scored = results.map((result) => ({ entry: entries[result.id], score: result.score * entries[result.id].boost * worth(entries[result.id], asked), matched: result.queryTerms }));
+  const share = (matched) => words.filter((word) => askedOf(word).some((part) => matched.includes(part))).length / words.length;
+  const scored = results.map((result) => ({
+    entry: entries[result.id], matched: result.queryTerms,
+    score: result.score * entries[result.id].boost * worth(entries[result.id], asked) * share(result.queryTerms) ** 2, // what holds all words comes first
+  }));
   scored.sort((one, other) => other.score - one.score);
   for (const { entry, score, matched } of scored.filter(({ score }) => score > WORTHLESS * scored[0].score)) {
     const page = (entry.page ?? entry).location;
