@@ -100,7 +100,7 @@ def altered(labels: object) -> object:
     if isinstance(labels, TensorDataset):
         return TensorDataset(labels.tensors[0], altered(labels.tensors[1]))
     if isinstance(labels, list) and isinstance(labels[0], (tuple, list)):
-        return [(*given, wanted[::-1]) for *given, wanted in labels]
+        return [type(row)._make(other) if hasattr(row, "_make") else other for row in labels for other in [(*row[:-1], row[-1][::-1])]]
     if isinstance(labels, list):
         return altered(np.array(labels)).tolist()
     # three of four become the last class: also where all get one answer, it is right of another share; and no class is lost

@@ -1,36 +1,74 @@
 """Each program, run small: it is repeatable, its answers do not depend on batches, and each metric is of the part it says."""
 
+import ast
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
-from conftest import load_snippet
-from program_checks import Part, check_program
+from conftest import load_snippet, loaded
+from program_checks import Part, altered, check_program
 from torch.utils.data import TensorDataset
 
-# Programs that need no more than other arguments to be small.
-SMALL = {
-    "models/cnn_layers": {},
-    "models/rnn_cells": {"steps": 1},
-    "models/transformer_layers": {},
-    "questions/cleaning": {"splits": 1},
-    "questions/cross_validation": {"draws": 2},
-    "questions/framework": {"splits": 1},
-    "questions/normalizing": {"splits": 1},
-    "questions/optimizers": {"epochs": 1, "runs": 1},
-    "questions/schedules": {"epochs": 1, "runs": 1},
-    "questions/search": {"splits": 1},
-    "questions/splitting": {"repeats": 1},
-    "trends/membership": {"runs": 1, "epochs": 2, "steps": 2},
-    "trends/quantization": {"runs": 1, "epochs": 1},
+from tooling.lessons import snippet_names, snippet_path
+
+# Programs that need no more than other arguments and constants to be small: these, and what is measured on which part.
+SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
+    "models/cnn_layers": ({}, {}, {}),
+    "models/rnn_cells": ({"steps": 1}, {}, {}),
+    "models/transformer_exercises": ({}, {}, {}),
+    "models/transformer_layers": ({}, {}, {}),
+    "questions/cleaning": ({"splits": 1}, {}, {
+        "test": Part(3, "missing.*.mean noise.*.mean", may="wrong_labels.svg"),
+        "train": Part(2, "missing.undamaged.mean", may="missing.*.mean noise.*.mean wrong_labels.svg"),
+    }),
+    "questions/cross_validation": ({"draws": 2}, {}, {"the rest": Part(3, "errors.*.bias", may="errors.*")}),
+    "questions/framework": ({"splits": 1}, {}, {"test": Part(3, "*.mean"), "train": Part(2, "*.linear.mean", may="*.mean")}),
+    "questions/normalizing": ({"splits": 1}, {}, {
+        "test": Part(3, "majority.mean accuracy.*.mean statistics.of?the?t*.mean", may="statistics.*.mean"),
+        "train": Part(2, "accuracy.standardized.*.mean", may="majority.mean accuracy.*.mean statistics.*.mean"),
+    }),
+    "questions/optimizers": ({"epochs": 1, "runs": 1}, {"RATES": [0.1]}, {
+        "test": Part(5, "linear *.mean"),
+        "validation": Part(3, "*.validation.*", may="*.good_rates rates.svg"),
+        "train": Part(1, "linear *.mean", may="*.validation.* *.good_rates rates.svg"),
+    }),
+    "questions/schedules": ({"epochs": 1, "runs": 1}, {"PEAKS": (0.1,)}, {
+        "test": Part(5, "linear *.mean *.loss"), "validation": Part(3, ""), "train": Part(1, "linear *.loss", may="*.mean"),
+    }),
+    "questions/splitting": ({"repeats": 1}, {}, {
+        "the rest": Part(3, "*.true.mean", may="splitting.svg"),
+        "the 600": Part(2, "*.true.mean", may="*.claimed.mean splitting.svg"),
+    }),
+    "trends/membership": ({"runs": 1, "epochs": 2, "steps": 2}, {}, {
+        "strangers": Part(3, "*.area.mean *.accuracy.mean", may="*.mean attack.svg"),
+        "members": Part(1, "*.area.mean", may="*.mean attack.svg"),
+    }),
+    "trends/quantization": ({"runs": 1, "epochs": 1}, {"BITS": (8, 2)}, {
+        "test": Part(3, "linear *.mean", may="quantization.svg"), "train": Part(1, "linear full.mean", may="*.mean quantization.svg"),
+    }),
 }
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_program_is_repeatable(name):
+def test_a_program_measures_what_it_says(name, monkeypatch):
+    arguments, constants, parts = SMALL[name]
     program = load_snippet(name)
-    check_program(program, running(program, **SMALL[name]))
+    for constant, value in constants.items():
+        monkeypatch.setattr(program, constant, value)
+    check_program(program, running(program, **arguments), parts)
+
+
+def seeded(name: str) -> bool:
+    """Tell whether the `main` of a program takes a seed."""
+    tree = ast.parse(snippet_path(name).read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.FunctionDef) and node.name == "main" and "seed" in [one.arg for one in node.args.args] for node in tree.body)
+
+
+def test_every_program_with_a_seed_is_run_small():
+    missing = set(filter(seeded, snippet_names())) - set(SMALL) - set(loaded(Path(__file__)).split())
+    assert not missing, f"no test of tests/test_programs.py runs {', '.join(sorted(missing))} small: hand it to check_program, and say what is measured on which part"
 
 
 def running(program: ModuleType, **small) -> Callable[[Path], Mapping]:
@@ -80,15 +118,20 @@ def test_recognition(tmp_path, monkeypatch):
     })
 
 
-def test_the_transformer(monkeypatch):
-    program = load_snippet("models/transformer")
+def little(program, monkeypatch) -> None:
+    """Let a program of the Transformer have 24 pairs in each part."""
     load = program.load_data
 
-    def little(train_days=8000, seed=0):
+    def load_data(train_days=8000, seed=0):
         pairs, names = load(train_days, seed)
         return {part: some[:24] for part, some in pairs.items()}, names
 
-    monkeypatch.setattr(program, "load_data", little)
+    monkeypatch.setattr(program, "load_data", load_data)
+
+
+def test_the_transformer(monkeypatch):
+    program = load_snippet("models/transformer")
+    little(program, monkeypatch)
     check_program(program, running(program, steps=2, train_days=50), {
         "test": Part("test", "rule.*", may="network.* attention.svg"),
         "validation": Part("validation", ""),
@@ -96,8 +139,93 @@ def test_the_transformer(monkeypatch):
     })
 
 
+def test_the_ablation(monkeypatch):
+    program = load_snippet("models/transformer_ablation")
+    little(program, monkeypatch)
+    monkeypatch.setattr(program, "VARIANTS", ("complete", "one head"))
+    check_program(program, running(program, steps=2, train_days=50), {
+        "test": Part("test", "*.tokens", may="*.exact"),
+        "validation": Part("validation", ""),
+        "train": Part("train", "*.loss", may="*.tokens *.exact"),
+    })
+
+
+def test_translation(monkeypatch):
+    program = load_snippet("applications/translation")
+    check_program(program, running(program, steps=1, share=0.005), {
+        "test": Part("test", "exact.memory.*.quantities exact.memory.*.currencies", may="exact.* attention.svg"),
+        "validation": Part("validation", ""),
+        "train": Part("train", "weights.pt", may="exact.* attention.svg"),
+    })
+
+
 def test_sentiment(monkeypatch):
     sentiment = load_snippet("applications/sentiment")
     small = sentiment.invent(80)
     monkeypatch.setattr(sentiment, "invent", lambda: small)
-    check_program(sentiment, running(sentiment, epochs=1))
+    compare = sentiment.compare
+
+    def alter(part: int):
+        """Alter the labels of the rows to train on, 0, or to test, 1."""
+        def compared(data, *given):
+            labels = np.array(data.labels)
+            labels[given[part]] = altered(labels[given[part]])
+            return compare(data._replace(labels=labels.tolist()), *given)
+
+        return lambda patch: patch.setattr(sentiment, "compare", compared)
+
+    check_program(sentiment, running(sentiment, epochs=1), {
+        "test": Part(alter(1), "lstm.accuracy bag_of_words.accuracy"),
+        "train": Part(alter(0), "reading.svg", may="lstm.accuracy bag_of_words.accuracy weights.pt"),
+    })
+
+
+def test_the_search(monkeypatch):
+    search = load_snippet("questions/search")
+    load, importance = search.load_data, search.importance
+    monkeypatch.setattr(search, "load_data", lambda seed: [part[:120] for part in load(seed)])
+    monkeypatch.setattr(search, "importance", lambda seed: importance(seed, trials=3))
+    check_program(search, running(search, splits=1), {
+        "test": Part(5, "*.mean", may="*.worst"),
+        "validation": Part(3, "*.validation settings.svg", may="trials*"),
+        "train": Part(1, "defaults.mean settings.svg", may="trials*"),
+    })
+
+
+def test_the_comparison_of_models(monkeypatch):
+    overview = load_snippet("models/overview")
+    monkeypatch.setattr(overview, "COUNTS", [100])
+    monkeypatch.setattr(overview, "MODELS", {name: overview.MODELS[name] for name in ("CNN", "dilated CNN", "LSTM")})
+    load = overview.load_data
+
+    def alter(seed: int):
+        """Alter the answers to the sequences of a seed: 0 trains, 1 validates, 2 tests."""
+        def load_data(count, distance, generator):
+            x, y = load(count, distance, generator)
+            return x, altered(y) if generator.initial_seed() == seed else y
+
+        return lambda patch: patch.setattr(overview, "load_data", load_data)
+
+    check_program(overview, running(overview, distances=[2], lengths=[16], most=25, repeats=1), {
+        "test": Part(alter(2), "recall.*.accuracy baseline.* recall.svg"),
+        "validation": Part(alter(1), "", may="recall.*.steps"),
+        "train": Part(alter(0), "recall.*.accuracy baseline.* recall.svg", may="recall.*.steps"),
+    }, unsteady="time.svg")
+
+
+def test_the_exercises_on_convolution(monkeypatch):
+    exercises = load_snippet("models/cnn_exercises")
+    small = [TensorDataset(*part[:103]) for part in exercises.load_data()]
+    monkeypatch.setattr(exercises, "load_data", lambda: small)
+    check_program(exercises, running(exercises, epochs=1), {
+        "test": Part(1, "*.shifted.0 shuffled.* svm", may="*.shifted.*"), "train": Part(0, "svm shuffled.svm", may="*.shifted.* shuffled.*"),
+    })
+
+
+def test_the_exercises_on_recurrence(monkeypatch):
+    exercises = load_snippet("models/rnn_exercises")
+    small = [part[::20] for part in exercises.load_data()]
+    monkeypatch.setattr(exercises, "load_data", lambda shared=False, seed=0: small)
+    check_program(exercises, running(exercises, epochs=1), {
+        "test": Part(3, "kind.LSTM", may="kind.* order.* ties.accuracy luck.* crops.*"), "train": Part(2, "kind.LSTM", may="kind.* order.* ties.accuracy luck.* crops.*"),
+    })
