@@ -119,7 +119,7 @@ async function build(panel, model, say) {
   const show = latest(async () => {
     [width, temperature].forEach((range, index) => (numbers[index].textContent = range.value));
     temperature.disabled = width.value > 1;
-    const source = encode(names, field.value.trim(), to.value, style.value);
+    const source = encode(names, field.value.normalize("NFC").trim(), to.value, style.value);
     const strange = source.pieces.filter((_, place) => source.numbers[place] === null);
     if (source.numbers.length === 2 || strange.length || source.numbers.length > MOST) {
       for (const part of [output, large, heads]) part.replaceChildren();

@@ -65,7 +65,7 @@ async function build(panel, model, say) {
   let known = new Map();
 
   const show = latest(async () => {
-    const written = [...field.value.trim()];
+    const written = [...field.value.normalize("NFC").trim()];
     const characters = written.slice(0, MOST);
     const strange = [...new Set(characters.filter((one) => !(one in model.data.letters)))];
     note.textContent = [strange.length ? WORDS.unknown(strange.join(" ")) : "", written.length > MOST ? WORDS.cut(MOST) : ""].join(" ").trim();
