@@ -15,13 +15,13 @@ const WORDS = {
     erased: (count) => `删掉了一个点，还剩 ${count} 个。`, nothing: "这附近没有点。",
     empty: "先放几个点，两种颜色都要有，或者挑一组数据。", one_color: "只有一种颜色：再放几个另一种颜色的点。",
     full: (count) => `最多 ${count} 个点：先擦掉几个，或者清空。`,
-    wild: (loss) => `学习率太大，每一步都迈过了头，损失到了 ${loss}。调小它，再点“重新开始”。`,
+    wild: (loss) => `学习率太大，每一步都迈过了头，损失到过 ${loss}。调小它，再点“重新开始”。`,
     hint: "背景越深，网络越有把握。学习的时候，放点、改学习率都可以。",
   },
   en: {
     title: "A small network that learns",
     plane: "Points in the plane, and what the network says. Arrow keys move the cross, Enter places a point, Backspace deletes the nearest",
-    brushes: "A click on the plane places", orange: "an orange dot", blue: "a blue square", erase: "nothing: it erases",
+    brushes: "A click on the plane places", orange: "an orange dot", blue: "a blue square", erase: "or erases",
     learn: "Learn", pause: "Pause", one: "One step", reset: "Start over", clear: "Clear the points",
     rate: (rate) => `Learning rate: ${rate}`, units: "Hidden units", set: "Points", curve: "The loss by step",
     sets: { moons: "two moons", xor: "XOR", circles: "circles", clouds: "two clouds" },
@@ -31,7 +31,7 @@ const WORDS = {
     erased: (count) => `One point less: ${count} are left.`, nothing: "No point is near.",
     empty: "Place some points of both colors, or choose a set of points.", one_color: "There is only one color: place points of the other, too.",
     full: (count) => `No more than ${count} points: erase some, or clear them.`,
-    wild: (loss) => `The learning rate is too large: every step overshoots, and the loss is ${loss}. Lower it, then start over.`,
+    wild: (loss) => `The learning rate is too large: steps overshoot, and the loss was as high as ${loss}. Lower it, then start over.`,
     hint: "The deeper the background, the surer the network. While it learns, you can place points and change the learning rate.",
   },
 }[language];
@@ -39,7 +39,7 @@ const WORDS = {
 export const lesson = "foundations/neuron";
 const REACH = 2; // the plane shows both inputs from -REACH to REACH
 const SIDE = 640; // pixels of the plane
-const CELLS = 64; // the background is that fine
+const CELLS = 80; // the background is that fine
 const PER_FRAME = 10; // steps
 const MOST = 500; // points
 const COLORS = ["224, 123, 57", "47, 143, 208"]; // of label 0 and of label 1
@@ -108,9 +108,9 @@ export function sample(kind, random = Math.random) {
     const angle = random() * (kind === "moons" ? Math.PI : 2 * Math.PI);
     const [x, y, size] = {
       moons: () => (label ? [0.55 - Math.cos(angle), 0.3 - Math.sin(angle), 0.35] : [Math.cos(angle) - 0.55, Math.sin(angle) - 0.3, 0.35]),
-      xor: () => [index % 4 < 2 ? 1 : -1, (index % 4 < 2) === Boolean(label) ? -1 : 1, 0.9],
+      xor: () => [index % 4 < 2 ? 1 : -1, (index % 4 < 2) === Boolean(label) ? -1 : 1, 0.55],
       circles: () => [(label ? 0.5 : 1.4) * Math.cos(angle), (label ? 0.5 : 1.4) * Math.sin(angle), 0.3],
-      clouds: () => [label ? 0.8 : -0.8, label ? 0.5 : -0.5, 1.2],
+      clouds: () => [label ? 0.8 : -0.8, label ? 0.5 : -0.5, 0.75],
     }[kind]();
     return { at: [x + blur(size), y + blur(size)], label };
   });
@@ -154,7 +154,6 @@ async function build(panel, _, say) {
     }
     small.putImageData(image, 0, 0);
     context.clearRect(0, 0, SIDE, SIDE);
-    context.imageSmoothingEnabled = false;
     context.drawImage(surface, 0, 0, SIDE, SIDE);
     context.lineWidth = 2;
     context.strokeStyle = "white";
@@ -195,16 +194,15 @@ async function build(panel, _, say) {
     spoken = losses.length;
     const loss = points.length && backward(network, points).loss;
     if (!points.length) say(WORDS.empty);
-    else if (wild) say(WORDS.wild(short(loss)));
+    else if (wild) say(WORDS.wild(short(Math.max(...losses.slice(-PER_FRAME)))));
     else if (points.every(({ label }) => label === points[0].label)) say(WORDS.one_color);
     else say(WORDS.told(losses.length, short(loss), percent(right())));
   }
 
   function learn(steps) {
     for (let step = 0; step < steps && points.length; step++) losses.push(descend(network, points, rateOf()));
-    const loss = points.length ? backward(network, points).loss : 0;
     const before = wild;
-    wild = losses.length > 5 && !(loss < 1); // an untrained network has about ln 2
+    wild = losses.slice(-PER_FRAME).some((loss) => !(loss < 1)); // an untrained network has about ln 2
     show();
     if (wild !== before || losses.length >= spoken + 1000) tell();
   }
