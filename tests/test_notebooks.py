@@ -137,6 +137,21 @@ def test_letters_of_a_figure_are_drawn_and_not_boxes():
     assert len(set(drawn.values())) == len(drawn)
 
 
+def test_a_figure_is_drawn_once_and_kept_while_it_is_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(pictures, "CACHE", tmp_path)
+    first, second = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="40"/>' for width in (40, 50))
+    drawn = [pictures.png(first), pictures.png(second)]
+    monkeypatch.setattr(pictures.node, "ask", lambda *_: pytest.fail("drawn again"))
+    assert [pictures.png(first), pictures.png(second)] == drawn and drawn[0] != drawn[1]
+    kept = sorted(tmp_path.glob("*.png"))
+    assert len(kept) == 2
+    for file in kept:
+        os.utime(file, (0, 0))
+    pictures.png(first)
+    pictures.tidy()
+    assert pictures.png(first) == drawn[0] and len(list(tmp_path.glob("*.png"))) == 1
+
+
 def pages_figures(language: str, lesson: str) -> list[str]:
     """Return the figures of a page."""
     return re.findall(r"^!\[[^\]]*\]\((\S+\.svg)", pages.as_read(language, lesson), re.MULTILINE)
@@ -187,7 +202,8 @@ def test_each_cell_of_several_programs_names_its_own(lesson):
 @each_notebook
 def test_every_link_of_a_notebook_leads_to_an_address(lesson, language):
     links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)\s]+)", prose_of(language, lesson))
-    assert links and [link for link in links if not link.startswith("https://")] == []
+    wrong = [link for link in links if not link.startswith("https://")]
+    assert not wrong, f"links that lead nowhere from a notebook of docs/{language}/{lesson}.md: {', '.join(wrong)}"
 
 
 @each_notebook
