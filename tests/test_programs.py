@@ -15,6 +15,16 @@ from tooling.lessons import snippet_names, snippet_path
 
 # Programs that need no more than other arguments and constants to be small: these, and what is measured on which part.
 SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
+    "foundations/neuron": ({"steps": 100}, {}, {
+        "test": Part(3, "neuron linear network"),
+        "train": Part(1, "learning.svg boundaries.svg", may="neuron linear network apart"),
+    }),
+    "foundations/neuron_exercises": ({"starts": 1, "steps": 20}, {}, {}),
+    "foundations/neuron_overfitting": ({"steps": 20}, {}, {
+        "test": Part("test", "*.test"),
+        "valid": Part("valid", "*.tried.* *.early_stopping.valid", may="*.chosen.* *.test *.train *.step *.svg"),
+        "train": Part("few", "*.nothing.train overfitting.svg remedies.svg", may="*"),
+    }),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),

@@ -273,6 +273,14 @@ def test_a_live_model_that_is_not_there_is_named():
         live.places('<div class="live" data-model="models/nothing"></div>', "x/", hooks.WORDS["en"])
 
 
+def test_a_live_model_that_begins_untrained_needs_its_script_alone(monkeypatch, tmp_path):
+    place = '<div class="live" data-model="{}"><figure></figure></div>'
+    monkeypatch.setattr(live, "RESULTS", live.DOCS / "nothing")
+    assert live.places(place.format("foundations/neuron"), "x/", hooks.WORDS["en"])[1] == 1
+    with pytest.raises(SiteError, match="models/cnn needs docs/nothing/models/cnn/model.onnx"):
+        live.places(place.format("models/cnn"), "x/", hooks.WORDS["en"])
+
+
 def test_a_notebook_shows_the_picture_of_a_live_model_alone():
     book = notebooks.notebook("en", "models/cnn", "https://example.org/")
     text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")

@@ -20,8 +20,8 @@ FIGURE = re.compile(r'!\[([^\]]*)\]\(([^)\s]+\.svg)(?: "[^"]*")?\)')
 # The section of a live model: its heading, and its picture.
 LIVE = re.compile(r'^(## [^\n]+\n+)(?:(?!## ).*\n)*?<div class="live"[^>]*>\n+(.*\n)\n*</div>\n(?:(?!## ).*\n)*', re.MULTILINE)
 ELSEWHERE = {
-    "zh": "程序训练出来的这个模型，在[课文的网页]({}#live)里可以运行，你能亲手试。下面是程序存下的图。",
-    "en": "The model that the program trained runs on [the web page of this lesson]({}#live), where you can try it. Below is the picture that the program stored.",
+    "zh": "这一课的模型在[课文的网页]({}#live)里可以运行，你能亲手试。下面是程序存下的图。",
+    "en": "The model of this lesson runs on [its web page]({}#live), where you can try it. Below is the picture that the program stored.",
 }
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?:([^):\s]+)\.md)?(#[\w-]+)?\)")
 

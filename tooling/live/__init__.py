@@ -9,7 +9,7 @@ from mkdocs.structure.files import File
 from mkdocs.utils import get_relative_url
 
 from tooling import packages
-from tooling.lessons import DOCS, RESULTS, SiteError
+from tooling.lessons import DOCS, RESULTS, SiteError, exporter_path
 
 log = logging.getLogger("mkdocs.hooks.live")
 
@@ -43,13 +43,15 @@ def engine() -> dict[str, Path]:
 def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:
     """Return the HTML of a page with a button at each live model, and how many there are.
 
-    The button stays hidden where no script runs. Raises SiteError for a model that is not there.
+    The button stays hidden where no script runs. Raises SiteError for a model that is not there; one without an exporter
+    begins untrained, and has its script alone.
     """
 
     def place(match: re.Match) -> str:
         lesson, picture = match.groups()
         script = f"assets/live/{lesson}.js"
-        for file in (DOCS / script, RESULTS / lesson / "model.onnx", RESULTS / lesson / "live.json"):
+        trained = [RESULTS / lesson / file for file in ("model.onnx", "live.json")] if exporter_path(lesson).is_file() else []
+        for file in (DOCS / script, *trained):
             if not file.is_file():
                 raise SiteError(f"the live model {lesson} needs {file.relative_to(DOCS.parent)}")
         return (

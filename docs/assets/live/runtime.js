@@ -72,14 +72,17 @@ export async function load(lesson) {
   return { data, run };
 }
 
-/** Start the model of a lesson in its place of the page; `build(panel, model, say)` makes its controls. */
-export async function start(place, lesson, title, build) {
+/**
+ * Start the model of a lesson in its place of the page; `build(panel, model, say)` makes its controls.
+ * `fetchModel` brings what it runs; a model that begins untrained has nothing to bring.
+ */
+export async function start(place, lesson, title, build, fetchModel = load) {
   const status = element("p", { role: "status", class: "live-status" }, WORDS.loading);
   place.querySelector(".live-status")?.remove();
   place.append(status);
   try {
     const panel = element("div", { role: "group", "aria-label": title, class: "live-panel", tabindex: -1 });
-    const [model] = await Promise.all([load(lesson), style()]);
+    const [model] = await Promise.all([fetchModel(lesson), style()]);
     await build(panel, model, calmly((text) => (status.textContent = text)));
     place.querySelector("figure").replaceWith(status, panel);
     place.classList.add("live-running");
