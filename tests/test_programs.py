@@ -15,6 +15,9 @@ from tooling.lessons import snippet_names, snippet_path
 
 # Programs that need no more than other arguments and constants to be small: these, and what is measured on which part.
 SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
+    "foundations/autodiff": ({"steps": 30}, {"scalar_step": lambda *_: None}, {
+        "test": Part(3, "tensor.accuracy torch.accuracy"), "train": Part(1, "tensor.accuracy torch.accuracy", may="difference"),
+    }),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),
