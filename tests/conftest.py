@@ -150,7 +150,7 @@ def pytest_collection_modifyitems(config, items):
             """What is about it comes first; then one lesson, before all the others; then what is quick."""
             other = "[" in item.name and "models/cnn" not in item.name
             needs = item.fixturenames
-            return ("site" in needs) != built, not concerns(item, first), "checkout" in needs, other, "lighthouse" in needs, "browser" in needs
+            return ("site" in needs) != built, not concerns(item, first), other, "lighthouse" in needs, "browser" in needs
 
         items.sort(key=late)
 

@@ -257,3 +257,41 @@ def test_a_copied_lesson_has_all_its_files(tmp_path):
         assert (folder / file).is_file(), file
     assert f"- {name}.md" in (folder / "mkdocs.yml").read_text(encoding="utf-8")
     assert f'"{name}.py:' in (folder / "docs/en" / f"{name}.md").read_text(encoding="utf-8")
+
+
+# --- what stops a build
+
+
+def told_of(done: subprocess.CompletedProcess) -> str:
+    """Return what a build said that stopped without a traceback."""
+    assert done.returncode != 0 and "Traceback" not in done.stdout, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("docs/en/models/toy.md", "models/toy.py:count", "models/toy.py:cuont", "snippets/models/toy.py has no section `cuont`; it has: count, command_line"),
+        ("docs/zh/models/toy.md", "[[ metrics.numbers", "[[ metrics.numbres", "see docs/results/models/toy/metrics.json for what was measured"),
+        ("docs/en/models/toy.md", "[[ metrics.numbers", '[[ results["models/tyo"].numbers', "run `python -m tooling.results models/tyo`"),
+    ],
+)
+def test_the_build_stops_at_a_mistake_and_names_its_line(small, file, old, new, said):
+    text = (small / file).read_text(encoding="utf-8")
+    edit(small / file, old, new)
+    told = re.search(rf"{re.escape(file)}, line (\d+): .*", stopped := told_of(build(small, "site", "--strict")))
+    assert told, stopped
+    line = text[: text.index(old)].count("\n") + 1
+    assert said in told[0] and int(told[1]) == line, f"the mistake is in line {line}; the message: {told[0]}"
+
+
+def test_the_build_stops_at_a_formula_that_cannot_be_set(small):
+    edit(small / "docs/zh/index.md", "[玩具]", "$\\farc{1}{2}$[玩具]")
+    said = told_of(build(small, "site", "--strict"))
+    assert re.search(r"docs/zh/index\.md: the formula `\\farc\{1\}\{2\}` cannot be set: KaTeX parse error", said), said
+
+
+def test_the_build_stops_at_a_deleted_marker(small):
+    edit(small / "snippets/models/toy.py", "# --8<-- [start:count]\n", "")
+    said = told_of(build(small, "site", "--strict"))
+    assert re.search(r"snippets/models/toy\.py, line \d+ stands outside every section; was a \[start:\.\.\.\] marker deleted above it\?", said), said

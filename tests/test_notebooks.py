@@ -137,6 +137,21 @@ def test_letters_of_a_figure_are_drawn_and_not_boxes():
     assert len(set(drawn.values())) == len(drawn)
 
 
+def test_a_figure_is_drawn_once_and_kept_while_it_is_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(pictures, "CACHE", tmp_path)
+    first, second = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="40"/>' for width in (40, 50))
+    drawn = [pictures.png(first), pictures.png(second)]
+    monkeypatch.setattr(pictures.node, "ask", lambda *_: pytest.fail("drawn again"))
+    assert [pictures.png(first), pictures.png(second)] == drawn and drawn[0] != drawn[1]
+    kept = sorted(tmp_path.glob("*.png"))
+    assert len(kept) == 2
+    for file in kept:
+        os.utime(file, (0, 0))
+    pictures.png(first)
+    pictures.tidy()
+    assert pictures.png(first) == drawn[0] and len(list(tmp_path.glob("*.png"))) == 1
+
+
 def pages_figures(language: str, lesson: str) -> list[str]:
     """Return the figures of a page."""
     return re.findall(r"^!\[[^\]]*\]\((\S+\.svg)", pages.as_read(language, lesson), re.MULTILINE)

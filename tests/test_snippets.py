@@ -155,6 +155,31 @@ def classes(code: str) -> set[str]:
     return {node.name for node in ast.parse(code).body if isinstance(node, ast.ClassDef)}
 
 
+def given_twice(source: str) -> list[str]:
+    """Return the names that the first level of a file gives to one thing after another: who reads the first gets the second."""
+    names = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)]
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+@pytest.mark.parametrize("folder", ["snippets", "tooling", "tests"])
+def test_a_name_is_given_once(folder):
+    wrong = {path.relative_to(ROOT).as_posix(): names for path in sorted((ROOT / folder).rglob("*.py")) if (names := given_twice(path.read_text(encoding="utf-8")))}
+    assert not wrong, f"names of two things in one file, of which only the last is used: {wrong}"
+
+
+@pytest.mark.parametrize(("source", "names"), [
+    ("A = 1\nA = 2", ["A"]), ("def a(): pass\ndef a(): pass", ["a"]), ("A, B = 1, 2\nclass B: pass", ["B"]), ("A = 1\nA.b = 2\nA[0] = 3", []), ("if x:\n    A = 1\nA = 2", []),
+])
+def test_a_name_that_is_given_twice_is_found(source, names):
+    assert given_twice(source) == names
+
+
 def test_classes_of_one_name_are_one_or_declared():
     """Two programs whose models have one name teach one model, word for word, unless it says here that they differ."""
     found: dict[str, set[str]] = {}

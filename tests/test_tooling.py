@@ -2,9 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 
 import nbformat
 import pytest
@@ -463,62 +460,3 @@ def test_a_notebook_without_its_figure_is_an_error(repository):
 )
 def test_search_separates_words(language, text, words):
     assert [word for word in re.split(search.SEARCH[language]["separator"], text) if word] == words
-
-
-# --- the whole way
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """A copy of what the site is built from."""
-    for folder in ("docs", "snippets", "tooling"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("mkdocs.yml", "package.json", "package-lock.json", "requirements.txt", "requirements-site.txt"):
-        shutil.copy(ROOT / file, tmp_path)
-    packages.find("katex", "package.json")
-    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules", target_is_directory=True)
-    return tmp_path
-
-
-def build(folder) -> subprocess.CompletedProcess:
-    """Build the site in a folder."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder / "site")]
-    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "said"),
-    [
-        ("docs/en/models/cnn.md", "models/cnn.py:model", "models/cnn.py:modle", "snippets/models/cnn.py has no section `modle`; it has: "),
-        ("docs/zh/models/cnn.md", "[[ metrics.cnn.seconds", "[[ metrics.cnn.secnods", "see docs/results/models/cnn/metrics.json for what was measured"),
-        ("docs/en/concepts.md", '[[ results["concepts/counting"].LSTM', '[[ results["concepts/countnig"].LSTM', "run `python -m tooling.results concepts/countnig`"),
-    ],
-)
-def test_the_build_stops_at_a_mistake_and_names_its_line(checkout, file, old, new, said):
-    path = checkout / file
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    line = text[: text.index(old.lstrip("\n"))].count("\n") + 1
-    done = build(checkout)
-    assert done.returncode != 0 and "Traceback" not in done.stdout
-    told = re.search(rf"{re.escape(file)}, line (\d+): .*", done.stdout)
-    assert told, done.stdout[-2000:]
-    assert said in told[0] and int(told[1]) == line, f"the mistake is in line {line}; the message: {told[0]}"
-
-
-def test_the_build_stops_at_a_formula_that_cannot_be_set(checkout):
-    path = checkout / "docs/zh/index.md"
-    path.write_text(path.read_text(encoding="utf-8") + "\n\n$$\n\\farc{1}{2}\n$$\n", encoding="utf-8")
-    done = build(checkout)
-    assert done.returncode != 0 and "Traceback" not in done.stdout
-    assert re.search(r"docs/zh/index\.md: the formula `\\farc\{1\}\{2\}` cannot be set: KaTeX parse error", done.stdout), done.stdout[-2000:]
-
-
-def test_the_build_stops_at_a_deleted_marker(checkout):
-    path = checkout / "snippets/models/cnn.py"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("# --8<-- [start:model]\n", ""), encoding="utf-8")
-    done = build(checkout)
-    assert done.returncode != 0 and "Traceback" not in done.stdout
-    assert re.search(r"snippets/models/cnn\.py, line \d+ stands outside every section; was a \[start:\.\.\.\] marker deleted above it\?", done.stdout)

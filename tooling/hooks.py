@@ -29,7 +29,7 @@ if __name__ != "tooling.hooks":  # `mkdocs serve` reads all anew for each build,
     for name in [name for name in sys.modules if name.partition(".")[0] == "tooling" and name != "tooling.reads"]:
         del sys.modules[name]
 
-from tooling import figures, glossary, home, install, katex, kept, live, needs, node, notebook_pages, packages, pages, repository, search, theme_mends  # noqa: E402
+from tooling import figures, glossary, home, install, katex, kept, live, needs, node, notebook_pages, packages, pages, pictures, repository, search, theme_mends  # noqa: E402
 from tooling.aside import set_aside  # noqa: E402
 from tooling.lessons import DOCS, LANGUAGES, SNIPPETS, SiteError, lesson_names, run_record, stale_results  # noqa: E402
 
@@ -303,6 +303,7 @@ def on_post_build(config):
         return  # the build of one language within that of the site
     node.end()
     kept.tidy()
+    pictures.tidy()
     theme_mends.mend_script(config)
     search.split(config)
     search.put_worker(config)

@@ -1,12 +1,15 @@
 """Figures as PNG, for notebooks: neither JupyterLab nor Colab shows an SVG in a cell of text."""
 
 import base64
+import contextlib
 import hashlib
 import html
 import json
 import logging
 import os
 import re
+import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +23,7 @@ FONT = "@fontsource-variable/noto-sans-sc"  # in slices of some hundred characte
 FAMILY = "Noto Sans SC"
 OTHERS = ("KaTeX_Math-Italic", "KaTeX_Typewriter-Regular")  # they have what it lacks: Greek letters, the sign of a space
 ZOOM = 4 / 3  # of the size that a figure has on its page
+KEPT = 30 * 86_400  # seconds
 
 
 @cache
@@ -63,10 +67,7 @@ def font(name: str) -> Path:
             for record in one["name"].names:
                 if record.nameID in (1, 16):
                     record.string = FAMILY
-            CACHE.mkdir(parents=True, exist_ok=True)
-            part = made.with_name(f"{made.name}.{os.getpid()}")
-            one.save(part)
-            part.replace(made)
+            keep(made, one.save)
     return made
 
 
@@ -75,8 +76,19 @@ def written(svg: str) -> set[int]:
     return {ord(letter) for text in re.findall(r">([^<]+)<", svg) for letter in html.unescape(text) if not letter.isspace()}
 
 
+@cache
+def makers() -> bytes:
+    """Return a hash of what a drawing depends on besides its figure."""
+    files = (Path(__file__), Path(__file__).with_suffix(".mjs"), ROOT / "package-lock.json")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
+
+
 def png(svg: str) -> bytes:
-    """Return a figure drawn as PNG, black on white. Raises SiteError for one that cannot be drawn."""
+    """Return a figure drawn as PNG, black on white: once, then it is kept. Raises SiteError for one that cannot be drawn."""
+    kept = CACHE / f"{hashlib.sha256(makers() + svg.encode()).hexdigest()}.png"
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(kept)  # used: see `tidy`
+        return kept.read_bytes()
     letters = written(svg)
     files = [font(name) for name, parts in slices().items() if name == "latin" or any(letter in part for letter in letters for part in parts)]
     files += [packages.find("katex", f"dist/fonts/{name}.ttf") for name in OTHERS]
@@ -85,4 +97,21 @@ def png(svg: str) -> bytes:
     answer = node.ask("pictures.mjs", request)
     if "error" in answer:
         raise SiteError(f"a figure cannot be drawn for a notebook: {answer['error']}")
-    return base64.b64decode(answer["png"])
+    drawn = base64.b64decode(answer["png"])
+    keep(kept, lambda part: part.write_bytes(drawn))
+    return drawn
+
+
+def keep(file: Path, write: Callable[[Path], object]) -> None:
+    """Let a file be written whole, also where several processes do so at once."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    write(part)
+    part.replace(file)
+
+
+def tidy() -> None:
+    """Remove the drawings that no build of the last weeks has used."""
+    for file in CACHE.glob("*.png"):
+        if file.stat().st_mtime < time.time() - KEPT:
+            file.unlink(missing_ok=True)

@@ -178,7 +178,7 @@ class Run(NamedTuple):
 
 
 def fit(data: Data, kind: str, rate: float, epochs: int, seed: int) -> Run:
-    """Train a network by plain SGD or by AdamW; `rate` is the highest."""
+    """Train by SGD with momentum or by AdamW; `rate` is the highest."""
     print(f"{kind}, learning rate {rate}: loss in each epoch")
     torch.manual_seed(seed)
     network = ConvNet(len(data.classes))
@@ -272,7 +272,7 @@ def report(metrics: dict) -> None:
 
 
 def draw_losses(runs: dict[str, dict[float, Run]]) -> plt.Figure:
-    """Draw the losses of plain SGD at each rate, and of the best AdamW."""
+    """Draw the losses of SGD at each rate, and of the best AdamW."""
     curves = {f"SGD, rate {rate}": run for rate, run in runs["SGD"].items()}
     curves["AdamW"] = max(runs["AdamW"].values(), key=lambda run: run.valid)
     fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
