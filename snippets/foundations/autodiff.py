@@ -302,7 +302,7 @@ def train(
 def load_data() -> tuple[np.ndarray, ...]:
     """Return pixels, (count, 64), and labels, (count,), to train, to test.
 
-    The file is in the order of its writers: other hands wrote those to test.
+    The file is in the order of its forms; the last three of them test.
     """
     pixels, labels = load_digits(return_X_y=True)
     x = pixels / 16  # from 0 to 1
