@@ -73,3 +73,15 @@ def test_the_diagram_is_the_example(tmp_path):
             totals[start] = totals.get(start, 0) + number
     assert totals == {name: one["gradient"] for name, one in metrics.items()}
     assert (drawn["w-product-gradient"], drawn["w-decay-gradient"]) == ("8", "6")
+
+
+def test_the_exercise_comes_out(monkeypatch, tmp_path):
+    """With `=` for `+=`, the weight gets 4."""
+    def backward(self):
+        self.grad = 1.0
+        for node in scalar.newest_first(self):
+            for parent, slope in node.paths:
+                parent.grad = slope * node.grad
+
+    monkeypatch.setattr(scalar.Value, "backward", backward)
+    assert scalar.main(tmp_path)["w"]["gradient"] == 4
