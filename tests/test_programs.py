@@ -25,6 +25,15 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
         "valid": Part("valid", "*.tried.* *.early_stopping.valid", may="*.chosen.* *.test *.train *.step *.svg"),
         "train": Part("few", "*.nothing.train overfitting.svg remedies.svg", may="*"),
     }),
+    "foundations/autodiff": ({"steps": 30}, {"scalar_step": lambda *_: None}, {
+        "test": Part(3, "tensor.accuracy torch.accuracy"), "train": Part(1, "tensor.accuracy torch.accuracy", may="difference"),
+    }),
+    "foundations/deep": ({"epochs": 2}, {"RATES": {"SGD": (0.01,), "Adam": (0.003,)}}, {
+        "test": Part(2, "residual.accuracy batch?norm.accuracy", may="*.accuracy"),
+        "validation": Part(1, "residual.valid residual.tried.0", may="*.valid *.tried.* *.rates_that_train"),
+        "train": Part(0, "loss.svg residual.valid residual.accuracy", may="*.valid *.tried.* *.rates_that_train *.accuracy"),
+    }),
+    "foundations/deep_layers": ({"draws": 1}, {}, {}),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),
