@@ -40,6 +40,13 @@ def engine() -> dict[str, Path]:
         return {}
 
 
+def needed(lesson: str) -> list[Path]:
+    """Return the results that the script of a live model loads: one that takes what is `stored` runs no network."""
+    script = DOCS / "assets" / "live" / f"{lesson}.js"
+    plain = script.is_file() and re.search(r"^import \{[^}]*\bstored\b", script.read_text(encoding="utf-8"), re.MULTILINE)
+    return [RESULTS / lesson / file for file in (("live.json",) if plain else ("model.onnx", "live.json"))]
+
+
 def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:
     """Return the HTML of a page with a button at each live model, and how many there are.
 
@@ -49,7 +56,7 @@ def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:
     def place(match: re.Match) -> str:
         lesson, picture = match.groups()
         script = f"assets/live/{lesson}.js"
-        for file in (DOCS / script, RESULTS / lesson / "model.onnx", RESULTS / lesson / "live.json"):
+        for file in (DOCS / script, *needed(lesson)):
             if not file.is_file():
                 raise SiteError(f"the live model {lesson} needs {file.relative_to(DOCS.parent)}")
         return (

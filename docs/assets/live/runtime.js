@@ -72,14 +72,19 @@ export async function load(lesson) {
   return { data, run };
 }
 
-/** Start the model of a lesson in its place of the page; `build(panel, model, say)` makes its controls. */
-export async function start(place, lesson, title, build) {
+/** Load what the program of a lesson stored for the page, where no network runs; the answer has `data`, of live.json. */
+export async function stored(lesson) {
+  return { data: await get(`results/${lesson}/live.json`).then((answer) => answer.json()) };
+}
+
+/** Start the model of a lesson in its place of the page; `build(panel, model, say)` makes its controls, `source` brings the model. */
+export async function start(place, lesson, title, build, source = load) {
   const status = element("p", { role: "status", class: "live-status" }, WORDS.loading);
   place.querySelector(".live-status")?.remove();
   place.append(status);
   try {
     const panel = element("div", { role: "group", "aria-label": title, class: "live-panel", tabindex: -1 });
-    const [model] = await Promise.all([load(lesson), style()]);
+    const [model] = await Promise.all([source(lesson), style()]);
     await build(panel, model, calmly((text) => (status.textContent = text)));
     place.querySelector("figure").replaceWith(status, panel);
     place.classList.add("live-running");
