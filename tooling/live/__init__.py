@@ -9,7 +9,7 @@ from mkdocs.structure.files import File
 from mkdocs.utils import get_relative_url
 
 from tooling import packages
-from tooling.lessons import DOCS, RESULTS, SiteError
+from tooling.lessons import DOCS, RESULTS, SiteError, exporter_path
 
 log = logging.getLogger("mkdocs.hooks.live")
 
@@ -41,10 +41,14 @@ def engine() -> dict[str, Path]:
 
 
 def needed(lesson: str) -> list[Path]:
-    """Return the results that the script of a live model loads: one that takes what is `stored` runs no network."""
+    """Return the results that the script of a live model loads.
+
+    One that takes what is `stored` runs no network; one without an exporter begins untrained.
+    """
     script = DOCS / "assets" / "live" / f"{lesson}.js"
     plain = script.is_file() and re.search(r"^import \{[^}]*\bstored\b", script.read_text(encoding="utf-8"), re.MULTILINE)
-    return [RESULTS / lesson / file for file in (("live.json",) if plain else ("model.onnx", "live.json"))]
+    trained = ("model.onnx", "live.json") if exporter_path(lesson).is_file() else ()
+    return [RESULTS / lesson / file for file in (("live.json",) if plain else trained)]
 
 
 def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:

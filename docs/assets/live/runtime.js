@@ -77,14 +77,17 @@ export async function stored(lesson) {
   return { data: await get(`results/${lesson}/live.json`).then((answer) => answer.json()) };
 }
 
-/** Start the model of a lesson in its place of the page; `build(panel, model, say)` makes its controls, `source` brings the model. */
-export async function start(place, lesson, title, build, source = load) {
+/**
+ * Start the model of a lesson in its place of the page; `build(panel, model, say)` makes its controls.
+ * `fetchModel` brings what it runs: `load` a network, `stored` what the program kept.
+ */
+export async function start(place, lesson, title, build, fetchModel = load) {
   const status = element("p", { role: "status", class: "live-status" }, WORDS.loading);
   place.querySelector(".live-status")?.remove();
   place.append(status);
   try {
     const panel = element("div", { role: "group", "aria-label": title, class: "live-panel", tabindex: -1 });
-    const [model] = await Promise.all([source(lesson), style()]);
+    const [model] = await Promise.all([fetchModel(lesson), style()]);
     await build(panel, model, calmly((text) => (status.textContent = text)));
     place.querySelector("figure").replaceWith(status, panel);
     place.classList.add("live-running");
