@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import ast
 import collections
 import contextlib
 import functools
@@ -95,7 +96,8 @@ def concerns(item: pytest.Item, names: list[str], shown: list[str] = ()) -> bool
     if any(item.nodeid.startswith(f"{name}::") for name in names):
         return True
     told = item.nodeid.partition("::")[2]
-    return item.path.name != "test_tooling.py" and (mentions(f"{told} {loaded(item.path)}", names) or mentions(told, shown))
+    its = " ".join(loads(item.path).get(part, "") for part in ("", item.function.__name__))
+    return item.path.name != "test_tooling.py" and (mentions(f"{told} {its}", names) or mentions(told, shown))
 
 
 def mentions(text: str, names: list[str]) -> bool:
@@ -110,9 +112,18 @@ def shown_by(names: list[str]) -> list[str]:
 
 
 @functools.cache
+def loads(file: Path) -> dict[str, str]:
+    """Return the names of the snippets that each test of a file loads, and by "" those that all of them share."""
+    found = collections.defaultdict(str)
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        test = node.name if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") else ""
+        found[test] += "".join(f"{name} " for name in re.findall(r"load_snippet\(['\"]([^'\"]+)['\"]\)", ast.unparse(node)))
+    return dict(found)
+
+
 def loaded(file: Path) -> str:
     """Return the names of the snippets that a file of tests loads."""
-    return " ".join(re.findall(r'load_snippet\("([^"]+)"\)', file.read_text(encoding="utf-8")))
+    return " ".join(loads(file).values())
 
 
 def pytest_ignore_collect(collection_path, config):

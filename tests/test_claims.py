@@ -20,6 +20,7 @@ def test_a_difference_counts_where_it_exceeds_the_spread():
 def test_a_spread_is_that_of_the_sample():
     assert (FAR.mean, FAR.spread, FAR.smallest, FAR.largest) == pytest.approx((0.92, 0.02, 0.90, 0.94))
     assert pages.percent(FAR) == "92.0 ± 2.0%" and pages.percent(0.92) == "92.0%"
+    assert pages.FILTERS["fixed"](FAR, 3) == "0.920 ± 0.020" and pages.FILTERS["thousands"](claims.Spread(1500, 20)) == "1,500 ± 20"
 
 
 def test_claims_are_found_with_their_lines_and_leave_the_page():

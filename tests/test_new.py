@@ -1,12 +1,14 @@
 """A new lesson is made by a command, and how to install what it uses is said by its imports."""
 
 import re
+import runpy
 import shutil
+from collections import Counter
 
 import pytest
 
-from tooling import install, lessons, new
-from tooling.lessons import ROOT, SiteError
+from tooling import figures, install, lessons, new
+from tooling.lessons import LANGUAGES, ROOT, SiteError
 
 NAVIGATION = """\
 site_name: Test
@@ -48,6 +50,19 @@ def test_a_new_lesson_has_all_its_files(repository, monkeypatch):
     monkeypatch.setattr(lessons, "SNIPPETS", repository / "snippets")
     made = lessons.sections("models/toy")
     assert list(made)[-3:] == ["figures", "command_line", "run"] and made["command_line"] == f"# From models/cnn_layers.py, word for word:\n{taught}"
+
+
+def test_a_new_lesson_is_right_but_for_what_its_author_has_to_write(repository, tmp_path):
+    """It runs, its lines are narrow, the words of its figure are known in Chinese, and its two pages say the same numbers."""
+    make("models/toy")
+    program = repository / "snippets/models/toy.py"
+    assert max(map(len, program.read_text(encoding="utf-8").splitlines())) <= 79
+    metrics = runpy.run_path(str(program))["main"](tmp_path / "out", epochs=1)
+    assert metrics["train"] + metrics["test"] == 1797 and metrics["baseline"] > 0.8
+    words = re.findall(r"<text[^>]*>([^<]+)</text>", (tmp_path / "out/loss.svg").read_text(encoding="utf-8"))
+    assert words and [word for word in words if figures.chinese(word, "models/toy/loss.svg")[0] is None] == []
+    numbers = [Counter(re.findall(r"\d+", (repository / f"docs/{language}/models/toy.md").read_text(encoding="utf-8"))) for language in LANGUAGES]
+    assert numbers[0] == numbers[1]
 
 
 @pytest.mark.parametrize("name", ["toy", "Models/toy", "models/to-y", "models/import", "models/toy.py"])

@@ -26,6 +26,10 @@ class Spread:
     smallest: float = math.nan
     largest: float = math.nan
 
+    def __format__(self, form: str) -> str:
+        """Return the mean and the spread, each in a form such as `.2f`."""
+        return f"{self.mean:{form}} ± {self.spread:{form}}"
+
     def __gt__(self, other: "Spread | float") -> bool:
         """Tell whether the mean is larger, by more than the larger spread."""
         return self._ahead_of(other) > 0
