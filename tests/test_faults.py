@@ -8,7 +8,7 @@ from faults import run
 from tooling.lessons import ROOT
 
 FAULTS = run.catalogue()
-CHECK = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
+CHECK = re.compile(r"(tests/[\w/-]+\.py)::(\w+)")
 
 
 def test_there_are_enough_faults():

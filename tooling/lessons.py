@@ -16,7 +16,7 @@ LANGUAGES = ("zh", "en")
 
 MARKER = re.compile(r"# --8<-- \[(start|end):([a-z][a-z0-9_]*)\]")
 # The first line of a section that stands word for word as in the program that teaches it.
-SHARED = re.compile(r"# From ([\w/]+)\.py, word for word:")
+SHARED = re.compile(r"# From ([\w/-]+)\.py, word for word:")
 
 
 class SiteError(Exception):

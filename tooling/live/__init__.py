@@ -40,6 +40,17 @@ def engine() -> dict[str, Path]:
         return {}
 
 
+def needed(lesson: str) -> list[Path]:
+    """Return the results that the script of a live model loads.
+
+    One that takes what is `stored` runs no network; one without an exporter begins untrained.
+    """
+    script = DOCS / "assets" / "live" / f"{lesson}.js"
+    plain = script.is_file() and re.search(r"^import \{[^}]*\bstored\b", script.read_text(encoding="utf-8"), re.MULTILINE)
+    trained = ("model.onnx", "live.json") if exporter_path(lesson).is_file() else ()
+    return [RESULTS / lesson / file for file in (("live.json",) if plain else trained)]
+
+
 def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:
     """Return the HTML of a page with a button at each live model, and how many there are.
 
@@ -50,8 +61,7 @@ def places(content: str, url: str, words: dict[str, str]) -> tuple[str, int]:
     def place(match: re.Match) -> str:
         lesson, picture = match.groups()
         script = f"assets/live/{lesson}.js"
-        trained = [RESULTS / lesson / file for file in ("model.onnx", "live.json")] if exporter_path(lesson).is_file() else []
-        for file in (DOCS / script, *trained):
+        for file in (DOCS / script, *needed(lesson)):
             if not file.is_file():
                 raise SiteError(f"the live model {lesson} needs {file.relative_to(DOCS.parent)}")
         return (

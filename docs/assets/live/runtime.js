@@ -72,9 +72,14 @@ export async function load(lesson) {
   return { data, run };
 }
 
+/** Load what the program of a lesson stored for the page, where no network runs; the answer has `data`, of live.json. */
+export async function stored(lesson) {
+  return { data: await get(`results/${lesson}/live.json`).then((answer) => answer.json()) };
+}
+
 /**
  * Start the model of a lesson in its place of the page; `build(panel, model, say)` makes its controls.
- * `fetchModel` brings what it runs; a model that begins untrained has nothing to bring.
+ * `fetchModel` brings what it runs: `load` a network, `stored` what the program kept; a model that begins untrained has nothing to bring.
  */
 export async function start(place, lesson, title, build, fetchModel = load) {
   const status = element("p", { role: "status", class: "live-status" }, WORDS.loading);
