@@ -146,6 +146,7 @@ OWN = {
     "ConvNet": ({"concepts/counting", "models/cnn", "models/overview"}, "one is counted, one is for images, one for sequences"),
     "Data": ({"applications/recognition", "applications/sentiment", "models/cnn", "models/rnn"}, "the parts of the lesson's own data"),
     "DataError": ({"applications/recognition", "applications/sentiment"}, "what is wrong with the lesson's own data"),
+    "LayerNorm": ({"foundations/deep_layers", "models/transformer_layers"}, "one is compared with other normalizations, one is a part of the Transformer; tests hold both equal to PyTorch's"),
     "Run": ({"foundations/deep", "models/cnn"}, "what the lesson remembers of a training"),
     "Transformer": ({"models/overview", "models/transformer"}, "one for sequences of numbers, one translates"),
 }
