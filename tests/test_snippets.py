@@ -142,12 +142,10 @@ def test_checks_are_found(tmp_path, test, found):
 # --- classes of one name
 
 # Those that several programs write on their own, and why. A copy is a shared section.
+GENERAL = {"Data", "DataError", "Network", "Run"}  # each lesson has its own
 OWN = {
     "ConvNet": ({"concepts/counting", "models/cnn", "models/overview"}, "one is counted, one is for images, one for sequences"),
-    "Data": ({"applications/recognition", "applications/sentiment", "models/cnn", "models/rnn"}, "the parts of the lesson's own data"),
-    "DataError": ({"applications/recognition", "applications/sentiment"}, "what is wrong with the lesson's own data"),
     "LayerNorm": ({"foundations/deep_layers", "models/transformer_layers"}, "one is compared with other normalizations, one is a part of the Transformer; tests hold both equal to PyTorch's"),
-    "Run": ({"foundations/deep", "models/cnn"}, "what the lesson remembers of a training"),
     "Transformer": ({"models/overview", "models/transformer"}, "one for sequences of numbers, one translates"),
 }
 
@@ -187,7 +185,7 @@ def test_classes_of_one_name_are_one_or_declared():
     found: dict[str, set[str]] = {}
     for name in (one for one in snippet_names() if not one.startswith("errata/")):  # those show what was wrong
         copied = classes("\n".join(sections(name)[section] for section in shared(name)))
-        for kind in classes(snippet_path(name).read_text(encoding="utf-8")) - copied:
+        for kind in classes(snippet_path(name).read_text(encoding="utf-8")) - copied - GENERAL:
             found.setdefault(kind, set()).add(name)
     several = {kind: names for kind, names in found.items() if len(names) > 1}
     for kind in several.keys() | OWN.keys():

@@ -249,7 +249,8 @@ def report(metrics: dict) -> None:
     """Print what was learned."""
     print(f"a line through {metrics['flowers']} petals: w, b and the loss")
     for name, line in metrics["line"].items():
-        numbers = [f"{line[key]:10.4g}" for key in ("w", "b", "loss")]
+        form = "10.4f" if line["loss"] < 1000 else "10.0e"
+        numbers = [format(line[key], form) for key in ("w", "b", "loss")]
         print(f"  {name.replace('_', ' '):9}", *numbers)
     print(f"rates above {metrics['largest_rate']:.4f} run away")
     print("test points on the right side")
