@@ -141,8 +141,8 @@ def test_checks_are_found(tmp_path, test, found):
 
 # --- classes of one name
 
-# Those that several programs write on their own, and why. A copy is a shared section.
 GENERAL = {"Data", "DataError", "Network", "Run"}  # each lesson has its own
+# Others that several programs write on their own, and why. A copy is a shared section.
 OWN = {
     "ConvNet": ({"concepts/counting", "models/cnn", "models/overview"}, "one is counted, one is for images, one for sequences"),
     "LayerNorm": ({"foundations/deep_layers", "models/transformer_layers"}, "one is compared with other normalizations, one is a part of the Transformer; tests hold both equal to PyTorch's"),
