@@ -26,7 +26,8 @@ def imported(name: str) -> list[str]:
     found, programs = set(), sections(name).values()
     if any("find_spec" in code for code in programs):
         strings = {node.value for code in programs for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-        found |= {text for text in strings if text.isidentifier() and PACKAGES.get(text, text) in pins()}
+        of_programs = dict(PINNED.findall((ROOT / "requirements.txt").read_text(encoding="utf-8")))
+        found |= {text for text in strings if PACKAGES.get(text, text) in of_programs}
     for code in programs:
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Import):
