@@ -15,6 +15,8 @@ from tooling.lessons import snippet_names, snippet_path
 
 # Programs that need no more than other arguments and constants to be small: these, and what is measured on which part.
 SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
+    "language-models/cooccurrence": ({"size": 200_000}, {}, {}),
+    "language-models/embeddings": ({"size": 200_000, "epochs": 1}, {"RATES": (0.01,), "SIZE": 8}, {}),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),
