@@ -34,6 +34,8 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
         "train": Part(0, "loss.svg residual.valid residual.accuracy", may="*.valid *.tried.* *.rates_that_train *.accuracy"),
     }),
     "foundations/deep_layers": ({"draws": 1}, {}, {}),
+    "language-models/cooccurrence": ({"size": 200_000}, {}, {}),
+    "language-models/embeddings": ({"size": 200_000, "epochs": 1}, {"RATES": (0.01,), "SIZE": 8}, {}),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),
