@@ -12,8 +12,8 @@ from torch import nn
 
 layers = load_snippet("foundations/deep_layers")
 PAIRS = {"batch": (layers.BatchNorm, nn.BatchNorm1d), "layer": (layers.LayerNorm, nn.LayerNorm), "RMS": (layers.RMSNorm, nn.RMSNorm)}
-# a normalization alone has too few weights to learn a batch; that of the batch mixes samples in training, and needs several
-ALONE = ("learned",)
+# a normalization alone has too few weights to learn a batch, and none at random; that of the batch mixes samples in training, and needs several
+ALONE = ("learned", "seed")
 BATCH = (*ALONE, "samples", "one", "modes")
 
 
