@@ -376,7 +376,7 @@ def analogies(cosine: np.ndarray, asked: dict[str, list]) -> dict[str, float]:
 
 # --8<-- [start:compare]
 SIZE = 64
-RATES = (0.003, 0.01)  # of the training
+RATES = (0.003, 0.01, 0.03)  # of the training
 SHIFTS = (1, 5)  # of the counts; the training has that of its negatives
 
 
@@ -479,7 +479,7 @@ def draw(metrics: dict, file: Path) -> None:
     axes.invert_yaxis()
     axes.set(xlabel="partner among the ten nearest, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(file)
     plt.close(figure)
 # --8<-- [end:report]
