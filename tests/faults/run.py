@@ -53,7 +53,7 @@ CAUGHT = 0.9  # of the mutants, at the least
 # Where a change is looked for first: a pattern of the changed files, and the tests; snippets have those of their name.
 FIRST = (
     (r"\.gitattributes", ["tests/test_encodings.py"]),
-    (r"docs/assets/live/|tooling/live/__init__", ["tests/test_live.py"]),
+    (r"docs/assets/live/|tooling/live/__init__", [f"tests/{path.name}" for path in sorted(ROOT.glob("tests/test_live*.py"))]),
     (r"tooling/theme/404", ["tests/test_site_lost.py"]),
     (r"tooling/(hooks|theme|katex|live|search|search_worker|notebook_pages)|mkdocs\.yml|docs/assets/", ["tests/test_site.py", "tests/test_site_lost.py", "tests/test_site_search.py", "tests/test_site_quality.py"]),
     (r"tooling/notebooks", ["tests/test_notebooks.py", "tests/test_tooling.py"]),
