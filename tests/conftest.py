@@ -123,7 +123,7 @@ def loads(file: Path) -> dict[str, str]:
 
 def loaded(file: Path) -> str:
     """Return the names of the snippets that a file of tests loads."""
-    return " ".join(loads(file).values())
+    return " ".join(filter(None, loads(file).values()))
 
 
 def pytest_ignore_collect(collection_path, config):
