@@ -107,13 +107,16 @@ class Visit:
         kinds = self.tab.evaluate(KINDS)
         shown = self.tab.locator("article .highlight pre code").evaluate_all("codes => codes.map(code => code.textContent.replace(/^\\n+|\\n+$/g, ''))")
         code = program_sections(self.language, self.place)
+        known = dict(code)
         texts = [re.sub(rf"^{notebooks.MARK.format('[a-z_]+')}", "", text) for text in shown]  # a notebook names the program of a cell
-        assert [text for text in texts if text in dict(code)] == [text for text, _ in code], "its blocks of code, joined in order, are not its programs"
+        blocks = [number for number, text in enumerate(texts) if text in known]
+        assert [texts[number] for number in blocks] == [text for text, _ in code], "its blocks of code, joined in order, are not its programs"
+        section_of = dict(zip(blocks, (section for _, section in code)))  # two programs may have one text
         for kind, number in kinds.items():
             copied = self.tab.evaluate(COPY, [number, "button[data-md-type=copy]"])
             assert copied == shown[number], f"the button of a block ({kind}) copies `{copied[:80]}`; it shows `{shown[number][:80]}`"
             if "needs" in kind:
-                copied, whole = self.tab.evaluate(COPY, [number, "button.copy-needs"]).strip(), with_needs(*dict(code)[shown[number]])
+                copied, whole = self.tab.evaluate(COPY, [number, "button.copy-needs"]).strip(), with_needs(*section_of[number])
                 assert copied == whole, f"the second button of a block ({kind}) copies {len(copied)} characters; with all it needs it has {len(whole)}"
 
     def is_accessible(self) -> None:

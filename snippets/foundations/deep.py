@@ -87,7 +87,7 @@ VARIANTS = {
 
 # --8<-- [start:data]
 def load_data() -> list[TensorDataset]:
-    """Return digits to train on, to validate and to test, of other forms.
+    """Return digits to train on, to choose by and to test, of other forms.
 
     Each part has pixels, (count, 64), of mean 0 and deviation 1 in the part
     to train on, and labels, (count,).
