@@ -1,9 +1,12 @@
 # --8<-- [start:setup]
-"""Train a small GPT on bytes of text, and let it write."""
+"""Train a small GPT on the bytes of a text, and let it write."""
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +14,94 @@ from torch import Tensor, nn
 accelerator = torch.accelerator.current_accelerator(check_available=True)
 device = accelerator or torch.device("cpu")
 # --8<-- [end:setup]
+
+
+# --8<-- [start:docstrings]
+# From language-models/tokenizer.py, word for word:
+import ast
+import importlib.util
+import warnings
+import zlib
+from collections.abc import Iterator
+
+PACKAGES = ("numpy", "scipy", "sklearn", "sympy", "torch")  # BSD licenses
+
+
+def folder_of(package: str) -> Path:
+    """Return where a package lies, without importing it.
+
+    Raises ModuleNotFoundError where it is not installed.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None:
+        raise ModuleNotFoundError(f"{package} is missing: install it by pip")
+    return Path(found.origin).parent
+
+
+def docstrings() -> Iterator[list[str]]:
+    """Yield the docstrings of one file of the packages after the other.
+
+    The order of the files is fixed, and mixes the packages. A docstring is
+    left out where half of its lines or more stood in those before.
+    """
+    files = {}
+    for package in PACKAGES:
+        for file in sorted((root := folder_of(package)).rglob("*.py")):
+            files[f"{package}/{file.relative_to(root).as_posix()}"] = file
+    seen: set[str] = set()
+    for name in sorted(files, key=lambda name: zlib.crc32(name.encode())):
+        if "/tests/" in name:
+            continue
+        with warnings.catch_warnings(action="ignore"):
+            tree = ast.parse(files[name].read_text(encoding="utf-8"))
+        texts = []
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = ast.get_docstring(node) or ""
+                lines = {line.strip() for line in text.splitlines()}
+                if len(lines - seen) > len(lines) / 2:
+                    texts.append(text)
+                seen |= lines
+        if texts:
+            yield texts
+# --8<-- [end:docstrings]
+
+
+# --8<-- [start:data]
+class TextError(ValueError):
+    """There is not enough text; the message says where."""
+
+
+def load_data(
+    folder: Path | None = None, size: int = 5_000_000
+) -> dict[str, Tensor]:
+    """Return the bytes of the parts train, valid and test, each (n,).
+
+    They are about `size` bytes of docstrings, a file of Python in one part
+    alone; or the .txt files in a folder, whose last tenth is divided between
+    valid and test. Raises TextError for less than 20,000 bytes there.
+    """
+    parts = {"train": b"", "valid": b"", "test": b""}
+    if folder is None:
+        for number, texts in enumerate(docstrings()):
+            part = {8: "valid", 9: "test"}.get(number % 10, "train")
+            parts[part] += "\n\n".join([*texts, ""]).encode()
+            if sum(map(len, parts.values())) >= size:
+                break
+    else:
+        files = sorted(folder.glob("*.txt"))
+        text = b"".join(file.read_bytes() for file in files)
+        if len(text) < 20_000:
+            raise TextError(f"{folder}: its .txt files hold {len(text):,} "
+                            "bytes; at least 20,000 are needed")
+        cuts = 0, len(text) * 9 // 10, len(text) * 19 // 20, len(text)
+        for part, start, end in zip(parts, cuts, cuts[1:]):
+            parts[part] = text[start:end]
+    return {
+        part: torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
+        for part, text in parts.items()
+    }
+# --8<-- [end:data]
 
 
 # --8<-- [start:model]
@@ -208,3 +299,141 @@ def sample(
         tokens = torch.cat([tokens, drawn])
     return tokens
 # --8<-- [end:sample]
+
+
+# --8<-- [start:main]
+LENGTH = 128  # bytes that the model reads
+
+
+def main(
+    out: Path, seed: int = 0, folder: Path | None = None,
+    size: int = 5_000_000, steps: int = 2500,
+) -> dict:
+    """Train, and write what came of it into `out`; return the metrics."""
+    out.mkdir(parents=True, exist_ok=True)
+    data = load_data(folder, size)
+    torch.manual_seed(seed)
+    torch.set_float32_matmul_precision("medium")  # faster where bfloat16 is
+    model = GPT(256, 128, num_layers=4, num_heads=4).to(device)
+    parameters = sum(one.numel() for one in model.parameters())
+    print(f"{len(data['train']):,} bytes to train on, {parameters:,} "
+          "parameters\n step  valid  what it writes, by chance")
+    valid = {}
+
+    def watch(step: int) -> None:
+        loss = bits(evaluate(model, data["valid"][:100_000], LENGTH))
+        valid[step] = loss
+        start = torch.tensor(list(b"\n"))
+        written = sample(model, start, 60, LENGTH, seed=step)
+        print(f"{step:5}  {loss:.3f}  {show(written[1:])}", flush=True)
+
+    losses = train(model, data["train"], steps, 16, LENGTH, watch=watch)
+    torch.save(model.state_dict(), out / "weights.pt")
+    loss = evaluate(model, data["test"], LENGTH)
+    print(f"test: {loss:.3f} nats a byte, {bits(loss):.3f} bits")
+    metrics = {
+        "parameters": parameters, "train": len(data["train"]),
+        "read": steps * 16 * LENGTH, "valid": list(valid.values()),
+        "test": bits(loss), "nats": loss,
+    }
+    text = json.dumps(metrics, indent=2) + "\n"
+    (out / "metrics.json").write_text(text, encoding="utf-8")
+    plot(losses, valid, out / "loss.svg")
+    return metrics
+# --8<-- [end:main]
+
+
+# --8<-- [start:report]
+def show(tokens: Tensor) -> str:
+    """Return (n,) bytes as text on one line; what is no text is a ?."""
+    text = bytes(tokens.tolist()).decode(errors="replace")
+    text = text.replace("\n", "⏎").replace("\ufffd", "?")
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
+def plot(losses: list[float], valid: dict[int, float], file: Path) -> None:
+    """Draw the loss of training and validation over the steps."""
+    plt.rcParams["svg.fonttype"] = "none"  # text stays text
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    width = max(1, len(losses) // 50)
+    means = [bits(sum(losses[at:at + width]) / width)
+             for at in range(0, len(losses) - width + 1, width)]
+    axes.plot([(at + 1) * width for at in range(len(means))], means,
+              color="#2f8fd0", label="training")
+    axes.plot(valid.keys(), valid.values(), "o-", color="#e07b39",
+              label="validation")
+    axes.set(xlabel="steps", ylabel="bits a byte", ylim=(1, 5))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(file)
+    plt.close(figure)
+# --8<-- [end:report]
+
+
+# --8<-- [start:command_line]
+# From models/cnn_layers.py, word for word:
+import argparse
+import contextlib
+import inspect
+import sys
+import types
+
+
+def run(
+    main: types.FunctionType, folder: str, refusals: tuple = (), **more: dict
+) -> None:
+    """Call `main` with the options of the command line, which it checks.
+
+    `folder` is where results go by default, `more` holds options besides
+    --out and --seed. An exception out of `refusals` is told in one line.
+    """
+    with contextlib.suppress(AttributeError):  # a notebook shows any letter
+        sys.stdout.reconfigure(errors="replace")  # and not every console
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=folder, help="folder for the results")
+    if "seed" in inspect.signature(main).parameters:
+        add("--seed", type=int, default=0, help="of all random numbers")
+    for name, settings in more.items():
+        add(f"--{name}", **settings)
+    options = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    for name, value in vars(options).items():
+        least = 0 if name == "seed" else 1
+        if isinstance(value, int) and not least <= value < 2**32:
+            parser.error(f"--{name} {value}: at least {least}, below 2**32")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        check = options.out / ".writable"
+        check.touch()
+        check.unlink()
+    except OSError as error:
+        parser.error(f"--out {options.out}: {error.strerror}")
+    before = {path: path.stat().st_mtime_ns for path in options.out.iterdir()}
+    try:
+        main(**vars(options))
+    except refusals as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        kept = [
+            path.name for path in sorted(options.out.iterdir())
+            if path.stat().st_mtime_ns != before.get(path)
+        ]
+        files = ", ".join(kept) or "nothing"
+        sys.exit(f"\nstopped; kept in {options.out}: {files}")
+    print(f"results in {options.out}")
+# --8<-- [end:command_line]
+
+
+# --8<-- [start:run]
+if __name__ == "__main__":
+    run(
+        main, "gpt-results", (TextError, ModuleNotFoundError),
+        data={
+            "dest": "folder", "type": Path, "default": argparse.SUPPRESS,
+            "help": "folder of .txt files to learn from",
+        },
+    )
+# --8<-- [end:run]
