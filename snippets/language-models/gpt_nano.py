@@ -271,7 +271,7 @@ def evaluate(model: nn.Module, tokens: Tensor, length: int) -> float:
     targets = F.pad(tokens[1:], (0, rest), value=-100).view(-1, length)
     total = 0.0
     for some, wanted in zip(inputs.split(64), targets.split(64)):
-        logits = model(some.to(device)).flatten(0, 1)  # (64 * length, v)
+        logits = model(some.to(device)).flatten(0, 1)  # (rows, v)
         total += F.cross_entropy(
             logits, wanted.flatten().to(device), ignore_index=-100,
             reduction="sum",
