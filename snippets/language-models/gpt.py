@@ -364,7 +364,7 @@ def plot(losses: list[float], valid: dict[int, float], file: Path) -> None:
               color="#2f8fd0", label="training")
     axes.plot(valid.keys(), valid.values(), "o-", color="#e07b39",
               label="validation")
-    axes.set(xlabel="steps", ylabel="bits a byte", ylim=(1, 5))
+    axes.set(xlabel="steps", ylabel="bits a byte")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(file)
