@@ -57,11 +57,12 @@ def test_training_learns_the_next_token():
 SMALL = program.Setting(16, 1, 2, 0.0, 16, 4, 5)
 
 
-@pytest.mark.parametrize("real", [False, True])
-def test_main_compares_on_text_that_none_has_seen(tmp_path, monkeypatch, real):
+@pytest.mark.parametrize(("real", "seed"), [(False, 0), (True, 0), (True, 1)])
+def test_main_compares_on_text_that_none_has_seen(tmp_path, monkeypatch, real, seed):
     monkeypatch.setattr(program, "NANO", SMALL)
     monkeypatch.setattr(program, "OURS", {"quarter": SMALL})
     monkeypatch.setattr(program, "LONGER", {"three minutes": SMALL._replace(dropout=0.5, length=24)})
+    monkeypatch.setattr(program, "LONGEST", {"ten minutes": SMALL})
     (tmp_path / "text.txt").write_bytes(b"All that glisters is not gold. " * 1000)
     given, evaluate = [], program.evaluate
 
@@ -70,11 +71,11 @@ def test_main_compares_on_text_that_none_has_seen(tmp_path, monkeypatch, real):
         return given[-1][-1]
 
     monkeypatch.setattr(program, "evaluate", noted)
-    metrics = program.main(tmp_path / "out", folder=tmp_path if real else None, size=100_000)
+    metrics = program.main(tmp_path / "out", seed, tmp_path if real else None, 100_000)
     data = program.load_data(tmp_path if real else None, 100_000)
-    names = ["nanoGPT", "quarter", "three_minutes"][: 3 if real else 2]
-    assert list(metrics) == names and [kind for kind, *_ in given] == ["NanoGPT", "NanoGPT", "GPT", "GPT", "GPT", "GPT"][: 2 * len(names)]
-    assert [length for *_, length, _ in given] == [16, 16, 16, 16, 24, 24][: 2 * len(names)]
+    names = ["nanoGPT", "quarter", "three_minutes", "ten_minutes"][: 4 - seed if real else 2]
+    assert list(metrics) == names and [kind for kind, *_ in given] == ["NanoGPT"] * 2 + ["GPT"] * (2 * len(names) - 2)
+    assert [length for *_, length, _ in given] == [16, 16, 16, 16, 24, 24, 16, 16][: 2 * len(names)]
     counts = len(data["valid"]), len(data["test"])
     for number, found in enumerate(metrics.values()):
         pair = given[2 * number : 2 * number + 2]
