@@ -13,6 +13,36 @@ from torch import nn
 program = load_snippet("language-models/gpt_nano")
 
 
+class Placed(nn.Module):
+    """A layer at positions whose angles are all different."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, time, hidden) of the same."""
+        return self.layer(x, torch.arange(4 * x.shape[1], device=x.device).view(-1, 4) / 3)
+
+
+def awake(*sizes) -> nn.Module:
+    """Return a GPT in which nothing is zero: at first its last matrices are, so that no input has any influence."""
+    model = program.GPT(*sizes)
+    for weight in model.parameters():
+        if not weight.any():
+            nn.init.normal_(weight, std=0.1)
+    return model
+
+
+def test_layers_and_our_network():
+    x, y = torch.randn(6, 5, 16, generator=torch.Generator().manual_seed(0)), torch.arange(30).view(6, 5) % 16
+    check_model(lambda: program.NanoBlock(16, 2), x, y, causal=True)
+    check_model(lambda: Placed(program.Attention(16, 2)), x, y, causal=True)
+    check_model(lambda: Placed(program.Block(16, 2, 0.0)), x, y, causal=True)
+    written = tokens(6, 9, 30)
+    check_model(lambda: awake(30, 16, 2, 2), written, written.roll(-1, 1), classes=30, causal=True)
+
+
 def test_network():
     x = tokens(6, 9, 30)
     check_model(lambda: program.NanoGPT(30, 16, 2, 2, 9), x, x.roll(-1, 1), classes=30, causal=True)
