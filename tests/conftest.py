@@ -23,7 +23,7 @@ from types import ModuleType, SimpleNamespace
 import filelock
 import pytest
 from playwright.sync_api import sync_playwright
-from reader import MEASURED, address
+from reader import SAMPLES, address
 from shape_checks import watched
 
 from tooling import packages, pages
@@ -148,7 +148,7 @@ def pytest_collection_modifyitems(config, items):
     """Keep or put first the tests that were asked for; those that look at one page come together."""
     of, first = config.getoption("of"), config.getoption("first")
     if not config.getoption("thorough"):
-        items[:] = [item for item in items if item.function.__name__ != "test_lighthouse" or item.callspec.params["place"] in MEASURED]
+        items[:] = [item for item in items if (name := item.function.__name__) not in SAMPLES or item.callspec.params["place"] in SAMPLES[name]]
         items[:] = [item for item in items if item.path.name != "test_site_browsers.py"]
     items.sort(key=lambda item: ("site" in item.fixturenames, page_of(item)))
     if of:
@@ -204,14 +204,14 @@ def pytest_terminal_summary(terminalreporter):
         took[report.nodeid] += report.duration
         if report.when == "call" and (place := re.match(r"tests/test_(?:pages|glossary|site\w*)\.py::(\w+)\[", report.nodeid)):
             pages_cost += report.duration
-            visits |= {report.nodeid} if place[1] == "test_a_visit_of_a_page" else set()
+            visits |= {report.nodeid} if place[1] == "test_a_visit_of_a_page" and "notebook" not in report.nodeid else set()
     slow = [(seconds, name) for name, seconds in took.most_common(10) if seconds >= 1]
     if slow:
         terminalreporter.section("the slowest tests")
         for seconds, name in slow:
             terminalreporter.write_line(f"{seconds:6.1f} s  {name}")
     if visits:
-        terminalreporter.write_line(f"A page costs {pages_cost / len(visits):.1f} s of one core: {pages_cost:.0f} s for {len(visits)}, notebooks included")
+        terminalreporter.write_line(f"A page costs {pages_cost / len(visits):.1f} s of one core in both languages: {pages_cost:.0f} s for {len(visits)}, notebooks included")
 
 
 # --- the site, and the browser that reads it
@@ -305,8 +305,8 @@ def programs_alone() -> list[str]:
     return sorted(module for module, owners in packages_distributions().items() if packages & {plain(owner) for owner in owners})
 
 
-def build(folder: Path, url: str) -> None:
-    """Build the site without the packages that only the programs need. Raises NotBuilt with its warnings, or the end of what it said."""
+def build(folder: Path, url: str) -> str:
+    """Build the site without the packages that only the programs need; return what it said. Raises NotBuilt with its warnings, or the end of that."""
     without = folder.parent / "without"
     without.mkdir(exist_ok=True)
     (without / "sitecustomize.py").write_text(f"import sys; sys.modules.update(dict.fromkeys({programs_alone()}))\n", encoding="utf-8")
@@ -318,6 +318,7 @@ def build(folder: Path, url: str) -> None:
     warnings = [line for line in built.stdout.splitlines() if line.startswith("WARNING")]
     if built.returncode or warnings:
         raise NotBuilt(f"`mkdocs build --strict` ended with {built.returncode}:\n" + ("\n".join(warnings) or built.stdout[-3000:]))
+    return built.stdout
 
 
 @pytest.fixture(scope="session")

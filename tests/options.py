@@ -18,7 +18,7 @@ PLACES = (
 def pytest_addoption(parser):
     """Add `--of` for those who write, `--thorough` for each week, `--built` and `--first` for those who plant faults."""
     parser.addoption("--of", action="append", default=[], metavar="NAME", help="run the quick checks of a lesson or page alone, such as models/cnn or any of its files")
-    parser.addoption("--thorough", action="store_true", help="measure every page with Lighthouse, look for barriers on all of every page, wide and on a phone, and open pages in Firefox and WebKit")
+    parser.addoption("--thorough", action="store_true", help="measure every page with Lighthouse, visit every notebook, look for barriers on all of every page, wide and on a phone, and open pages in Firefox and WebKit")
     parser.addoption("--built", type=Path, metavar="FOLDER", help="take the site from where it was built, with the files of docs/assets as they are now")
     parser.addoption("--first", action="append", default=[], metavar="NAME", help="run the checks of a lesson or page, or a file of tests, before all others")
 

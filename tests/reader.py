@@ -46,7 +46,11 @@ def size(page: str) -> int:
 
 # A page of each kind: the home page, a text, a lesson, a notebook. What is slow looks at these, and at the largest lesson.
 KINDS = ["", "career/", "models/cnn/", "models/cnn/notebook/"]
-MEASURED = [*KINDS, address("zh", max((page for language, page in LESSONS if language == "zh"), key=size))]
+LARGEST = max((page for language, page in LESSONS if language == "zh"), key=size)
+MEASURED = [*KINDS, address("zh", LARGEST), notebook_address("zh", LARGEST)]
+
+# What is looked at where not all is asked for: a notebook holds what its lesson does, so that a browser visits two of them.
+SAMPLES = {"test_lighthouse": MEASURED, "test_a_visit_of_a_page": [*ADDRESSES["zh"], *MEASURED]}
 
 each_address = pytest.mark.parametrize("place", ALL, ids=lambda place: f"/{place}")
 each_lesson = pytest.mark.parametrize(("language", "page"), LESSONS)

@@ -14,9 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 
-import nbclient
 import nbformat
 import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
 from PIL import Image
 
 from tooling import notebooks, pages, pictures
@@ -36,6 +37,9 @@ SMALL = {
     "foundations/autodiff": "steps=30",
     "foundations/deep": "epochs=1",
     "foundations/deep_layers": "draws=1",
+    "foundations/neuron": "steps=20",
+    "foundations/neuron_exercises": "starts=1, steps=2",
+    "foundations/neuron_overfitting": "steps=2",
     "language-models/cooccurrence": "size=200_000",
     "language-models/embeddings": "size=200_000, epochs=1",
     "language-models/tokenizer": "data_size=30_000",
@@ -94,31 +98,55 @@ def code(value):
 print(json.dumps({name: code(value) for name, value in list(globals().items()) if name[0] != "_" and hasattr(value, "__dict__")}))"""
 
 
-def with_small_runs(cells: list[str], lesson: str, thorough: bool) -> Iterator[nbformat.NotebookNode]:
-    """Return the cells of a notebook, with one before the last cell of each program that lets its `main` do little, or nothing."""
+def with_small_runs(cells: list[str], lesson: str, thorough: bool) -> Iterator[str]:
+    """Yield the cells of a notebook, with one before the last cell of each program that lets its `main` do little, or nothing."""
     folder = lesson.rpartition("/")[0]
     for cell in cells:
         if '__name__ == "__main__"' in cell:
             mark = re.match(notebooks.MARK.format(r"(\w+)"), cell)
             name = f"{folder}/{mark[1]}" if mark else lesson
             asked = LITTLE.format(SMALL.get(name, "")) if thorough or name not in LONG else "main = lambda *given, **more: None"
-            yield nbformat.v4.new_code_cell((mark[0] if mark else "") + asked)
-        yield nbformat.v4.new_code_cell(cell)
+            yield (mark[0] if mark else "") + asked
+        yield cell
+
+
+# A kernel as it was when it started, but for the modules that it has imported: to import them takes longer than most notebooks.
+FRESH = """\
+for _ in get_ipython().events.callbacks["pre_run_cell"][:]:
+    if _.__name__ == "enter_program":
+        get_ipython().events.unregister("pre_run_cell", _)
+%cd -q {}
+%reset -f"""
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[BlockingKernelClient]:
+    """The kernel that runs one notebook after the other."""
+    manager, client = start_new_kernel()
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel()
+
+
+def run(kernel: BlockingKernelClient, cell: str) -> str:
+    """Run a cell; return what it printed. Fails with its traceback."""
+    printed = []
+    answer = kernel.execute_interactive(cell, timeout=200, output_hook=lambda message: printed.append(message["content"].get("text", "")))
+    assert answer["content"]["status"] == "ok", "\n".join([cell, *answer["content"]["traceback"]])
+    return "".join(printed)
 
 
 @each_lesson
-def test_a_notebook_runs_from_top_to_bottom(tmp_path, pytestconfig, lesson):
+def test_a_notebook_runs_from_top_to_bottom(kernel, tmp_path, pytestconfig, lesson):
     """And then each cell of its programs sees the names of its own program, whichever ran last."""
-    book = nbformat.v4.new_notebook()
-    book.cells = list(with_small_runs(code_of("en", lesson), lesson, pytestconfig.getoption("thorough")))
+    run(kernel, FRESH.format(tmp_path))
+    for cell in with_small_runs(code_of("en", lesson), lesson, pytestconfig.getoption("thorough")):
+        run(kernel, cell)
     programs = list(pages.programs("en", lesson))
     for name in programs:
         mark = notebooks.MARK.format(name.rpartition("/")[2]) if len(programs) > 1 else ""
-        book.cells.append(nbformat.v4.new_code_cell(mark + TOLD))
-    nbclient.NotebookClient(book, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    for name, cell in zip(programs, book.cells[-len(programs):], strict=True):
+        told = json.loads(run(kernel, mark + TOLD))
         program = "\n".join(sections(name).values())
-        told = json.loads(cell.outputs[0].text)
         defined = {node.name for node in ast.parse(program).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
         defined -= {"main"}  # which was replaced above
         assert defined <= told.keys(), f"cells of {name} do not find {defined - told.keys()}"

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
-from reader import ADDRESSES, ALL, COUNTERPART, KINDS, address, each_address, each_lesson, html_of, notebook_address, open_page, reading
+from reader import ADDRESSES, ALL, COUNTERPART, KINDS, NOTEBOOKS, address, each_address, each_lesson, html_of, notebook_address, open_page, reading
 from visit import Visit
 
 from tooling import pages
@@ -150,13 +150,15 @@ def test_complaints_are_noticed(site, browser):
         assert complaint in str(failure.value)
 
 
-@each_address
+@pytest.mark.parametrize("place", ADDRESSES["zh"] + NOTEBOOKS["zh"], ids=lambda place: f"/{place}")
 def test_a_visit_of_a_page(site, browser, pytestconfig, place):
-    """It is light, not too long, fits a wide window and a phone, has no barrier, copies its code, and leads to the other language."""
+    """In both languages it is light, not too long, fits a wide window and a phone, has no barrier and copies its code; one leads to the other."""
     wrong = []
     try:
         with reading(browser, site, permissions=["clipboard-read", "clipboard-write"]) as tab:
-            wrong += Visit(tab, site, place, pytestconfig.getoption("thorough")).look()
+            chinese, english = (Visit(tab, site, one, pytestconfig.getoption("thorough")) for one in (place, COUNTERPART[place]))
+            wrong += chinese.look(lambda: open_page(tab, site, place))
+            wrong += english.look(chinese.leads_to_the_other_language)
     except AssertionError as complaints:
         wrong.append(f"/{place}: {complaints}")
     assert not wrong, "\n" + "\n".join(wrong)

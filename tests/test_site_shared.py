@@ -3,8 +3,7 @@
 import struct
 
 import pytest
-from bs4 import BeautifulSoup
-from reader import address, each_address, open_page, reading
+from reader import address, each_address, html_of, open_page, reading
 
 from tooling import share
 from tooling.lessons import LANGUAGES
@@ -12,7 +11,7 @@ from tooling.lessons import LANGUAGES
 
 @each_address
 def test_a_shared_page_shows_a_title_a_sentence_and_a_picture(site, place):
-    page = BeautifulSoup((site.folder / place / "index.html").read_text(encoding="utf-8"), "html.parser")
+    page = html_of(site.folder / place / "index.html")
     tags = {tag["property"]: tag["content"] for tag in page.select('meta[property^="og:"]')}
     canonical = page.select_one("link[rel=canonical]")["href"]
     base = canonical.removesuffix(place)

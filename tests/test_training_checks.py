@@ -4,18 +4,30 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, LinearLR, OneCycleLR
 from training_checks import check_padding_is_no_token, check_schedules, check_steps, check_training
 
 NUMBERS = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(8) % 3
 
 
-def train(model=None, trained=None, steps=6, total=6, passes=1, kind=torch.optim.AdamW, **options):
+def one_cycle(optimizer, total):
+    return OneCycleLR(optimizer, 0.01, total_steps=total)
+
+
+def fall(optimizer, total):
+    return LinearLR(optimizer, 1, 0, total)
+
+
+def rise_and_fall(optimizer, total):
+    return LambdaLR(optimizer, lambda step: min((step + 1) / 2, (total - step) / (total - 1)))
+
+
+def train(model=None, trained=None, steps=6, total=6, passes=1, kind=torch.optim.AdamW, plan=one_cycle, **options):
     """Train `trained`, else `model`, by an optimizer of the parameters of `model`."""
     model = model or nn.Linear(5, 3)
     optimizer = kind(model.parameters(), lr=0.01, **options)
-    schedule = OneCycleLR(optimizer, 0.01, total_steps=total)
+    schedule = plan(optimizer, total)
     for _ in range(steps):
         optimizer.zero_grad()
         for _ in range(passes):
@@ -55,10 +67,24 @@ def test_gradients_that_are_given_by_hand_are_no_fault():
         optimizer.step()
 
 
+@pytest.mark.parametrize("plan", [one_cycle, fall])
 @pytest.mark.parametrize("total", [5, 8])
-def test_a_schedule_of_other_steps_is_seen(total):
-    with pytest.raises(AssertionError, match=f"OneCycleLR is made for {total} steps and takes 3"), check_schedules():
-        train(steps=3, total=total)
+def test_a_schedule_of_other_steps_is_seen(total, plan):
+    with pytest.raises(AssertionError, match=f"is made for {total} steps and takes 3"), check_schedules():
+        train(steps=3, total=total, plan=plan)
+
+
+@pytest.mark.parametrize("total", [4, 12])
+def test_a_rule_for_other_steps_is_seen(total):
+    with pytest.raises(AssertionError, match="LambdaLR is made for another number of steps than 6"), check_schedules():
+        train(total=total, plan=rise_and_fall)
+
+
+def test_a_rise_may_end_before_the_training():
+    with check_schedules():
+        train(plan=fall)
+        train(plan=rise_and_fall)
+        train(total=3, plan=lambda optimizer, total: LinearLR(optimizer, 0.1, 1, total))
 
 
 def test_padding_that_is_a_token_is_seen():

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 # The attribute that tells how many steps a schedule is made for.
-LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max", "PolynomialLR": "total_iters"}
+LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max", "PolynomialLR": "total_iters", "LinearLR": "total_iters"}
 
 
 @contextlib.contextmanager
@@ -118,10 +118,16 @@ def check_schedules() -> Iterator[None]:
     finally:
         hook.remove()
     for schedule in made:
-        kind = type(schedule).__name__
-        if kind in LENGTHS and counts[schedule.optimizer]:
-            length, taken = getattr(schedule, LENGTHS[kind]), schedule.last_epoch
+        if not counts[schedule.optimizer]:
+            continue
+        kind, taken = type(schedule).__name__, schedule.last_epoch
+        if kind in LENGTHS and not (kind == "LinearLR" and schedule.end_factor >= schedule.start_factor):  # a rise may end before the training
+            length = getattr(schedule, LENGTHS[kind])
             assert taken in (length - 1, length), f"{kind} is made for {length} steps and takes {taken}, with {counts[schedule.optimizer]} steps of its optimizer"
+        for factor in getattr(schedule, "lr_lambdas", []):
+            *used, after = map(factor, range(taken + 1))
+            if after < max(used, default=after):  # it falls, so to the end of the training
+                assert min(used) > 0 and after <= 0.05 * max(used), f"{kind} is made for another number of steps than {taken}: after them it is at {after / max(used):.0%} of its highest rate"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,20 +27,22 @@ def sent(file: Path) -> int:
 
 
 class Visit:
-    """A tab in which a reader opens a page at its `place`, looks at all of it, and goes on to the other language."""
+    """A tab in which a reader comes to a page at its `place` and looks at all of it; a Chinese one leads on to the English one."""
 
     def __init__(self, tab: Page, site: SimpleNamespace, place: str, thorough: bool):
         self.tab, self.site, self.place, self.thorough = tab, site, place, thorough
         self.whole = thorough or place in MEASURED or COUNTERPART[place] in MEASURED  # axe-core looks at all of it
         self.asked: list[str] = []
-        self.language = "en" if place.startswith("en/") else "zh"
+        self.machine = tab.context.new_cdp_session(tab)  # one: what a session has set, only that session takes back
+        self.language, self.other = ("en", "zh") if place.startswith("en/") else ("zh", "en")
 
-    def look(self) -> list[str]:
-        """Return all that is wrong with the page."""
+    def look(self, come: Callable[[], object]) -> list[str]:
+        """Return all that is wrong with the page. `come` leads there."""
+        self.come = come
         found = []
         for part in (
             self.is_light, self.is_not_too_long, self.fits_a_wide_window, self.shows_its_images, self.is_accessible, self.has_figures_for_both_schemes,
-            self.fits_a_phone, self.is_accessible_on_a_phone, self.leaves_the_search_index, self.copies_its_code, self.leads_to_the_other_language,
+            self.fits_a_phone, self.is_accessible_on_a_phone, self.leaves_the_search_index, self.copies_its_code, self.names_the_other_language,
         ):
             try:
                 part()
@@ -49,12 +52,11 @@ class Visit:
 
     def take(self, phone: dict[str, int] | None) -> None:
         """Read on by a phone of this width and height, or by the computer again."""
-        machine = self.tab.context.new_cdp_session(self.tab)
-        machine.send("Emulation.setTouchEmulationEnabled", {"enabled": phone is not None})
+        self.machine.send("Emulation.setTouchEmulationEnabled", {"enabled": phone is not None})
         if phone:
-            machine.send("Emulation.setDeviceMetricsOverride", phone | {"deviceScaleFactor": 1, "mobile": True})
+            self.machine.send("Emulation.setDeviceMetricsOverride", phone | {"deviceScaleFactor": 1, "mobile": True})
         else:
-            machine.send("Emulation.clearDeviceMetricsOverride")
+            self.machine.send("Emulation.clearDeviceMetricsOverride")
             self.tab.set_viewport_size({"width": 1280, "height": 900})
 
     def is_light(self) -> None:
@@ -68,9 +70,14 @@ class Visit:
 
         self.tab.context.on("response", loaded)
         self.tab.context.on("request", lambda request: self.asked.append(request.url))
-        open_page(self.tab, self.site, self.place)
-        self.tab.evaluate("document.fonts.ready.then(() => 0)")
-        self.tab.context.remove_listener("response", loaded)
+        try:
+            self.come()
+        except (AssertionError, Error):
+            open_page(self.tab, self.site, self.place)  # to see what else is wrong
+            raise
+        finally:
+            self.tab.evaluate("document.fonts.ready.then(() => 0)")
+            self.tab.context.remove_listener("response", loaded)
         page = (self.site.folder / self.place / "index.html").read_text(encoding="utf-8")
         found["page"] = len(gzip.compress(re.sub(r"<figure.*?</figure>", "", page, flags=re.DOTALL).encode()))
         assert any("bundle" in path for path in found) and any(path.endswith(".css") for path in found)
@@ -130,11 +137,14 @@ class Visit:
     def has_figures_for_both_schemes(self) -> None:
         """The text of the figures can be read in both color schemes."""
         fill, body = {}, self.tab.locator("body")
-        for scheme, name in (("light", "default"), ("dark", "slate")):
+        schemes = [("light", "default"), ("dark", "slate")]
+        for scheme, name in schemes if self.language == "zh" else reversed(schemes):  # the English page follows in the dark
             expect(body).to_have_attribute("data-md-color-scheme", name)
             fill[scheme] = self.tab.locator("figure svg text").evaluate_all("texts => [...new Set(texts.map(text => getComputedStyle(text).fill))]")
-            if scheme == "light":
-                self.tab.locator("[data-md-component=palette] label:visible").click()
+            self.tab.locator("[data-md-component=palette] label:visible").click()
+        if self.language == "zh":
+            self.tab.locator("[data-md-component=palette] label:visible").click()
+        expect(body).to_have_attribute("data-md-color-scheme", "slate")
         self.tab.mouse.move(2, 450)  # to the margin: its hint would lie over the menu of languages
         self.tab.evaluate("document.activeElement.blur()")
         expect(self.tab.locator(".md-header .md-tooltip--active")).to_have_count(0)
@@ -166,16 +176,21 @@ class Visit:
         """The search index comes when the search is opened."""
         assert not any("search_index" in url for url in self.asked), "the search index is fetched before the search is opened"
 
+    def names_the_other_language(self) -> None:
+        """The language switch names the page in both languages."""
+        named = self.tab.locator(".md-header .md-select__link").evaluate_all("links => Object.fromEntries(links.map(link => [link.hreflang, link.href]))")
+        assert named == {self.language: self.site.url + self.place, self.other: self.site.url + COUNTERPART[self.place]}, f"the language switch leads to {named}"
+
     def leads_to_the_other_language(self) -> None:
         """The language switch stays on the page."""
         other = COUNTERPART[self.place]
         self.tab.locator(".md-header .md-select").hover()
-        link = self.tab.locator(f".md-header .md-select__link[hreflang={'zh' if self.language == 'en' else 'en'}]")
+        link = self.tab.locator(f".md-header .md-select__link[hreflang={self.other}]")
         expect(link).to_be_visible()
         link.click()
         self.tab.wait_for_url(lambda url: url != self.site.url + self.place)
         assert self.tab.url == self.site.url + other, f"the language switch leads to {self.tab.url}"
-        expect(self.tab.locator("html")).to_have_attribute("lang", "zh" if self.language == "en" else "en")
+        expect(self.tab.locator("html")).to_have_attribute("lang", self.other)
 
 
 # The number of one block for each kind: by its language, whether it is folded, has a title, needs others, or is of a notebook.

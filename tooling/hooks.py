@@ -85,10 +85,20 @@ def on_startup(command, dirty):
 
 
 def remove_files(directory: str) -> None:
-    """Empty a folder, but keep its folders, which the next build would make again: with many pages that took half the time of an edit."""
-    for folder, _, files in os.walk(directory):
+    """Empty a folder, but keep its folders and the results, which the next build would make and copy again: with many pages that took most of an edit."""
+    for folder, inside, files in os.walk(directory):
+        if folder == directory and "results" in inside:
+            inside.remove("results")  # see `add_files`
         for file in files:
             os.unlink(os.path.join(folder, file))
+
+
+def remove_others(directory: Path, kept: set[str]) -> None:
+    """Remove the files below a folder that are not among those to keep."""
+    for folder, _, files in os.walk(directory):
+        for path in (os.path.join(folder, file) for file in files):
+            if path not in kept:
+                os.unlink(path)
 
 
 def on_config(config):
@@ -141,9 +151,13 @@ def lay_aside(files: Files, config: MkDocsConfig) -> Files:
 def add_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what both languages share, the notebooks, the programs to download, KaTeX's style, and onnxruntime-web."""
     language = language_of(config)
+    results = {file.abs_dest_path for file in of_this_build.shared if file.src_uri.startswith("results/")}
+    remove_others(Path(config.site_dir, "results"), results)
     for file in of_this_build.shared:
         if language != LANGUAGES[0]:
             file.copy_file = lambda dirty=False: None  # the build of the first language has copied it
+        elif file.abs_dest_path in results:
+            file.copy_file = lambda dirty=False, copy=file.copy_file: copy(True)  # where it is not there as it is
         files.append(file)
     for page in lesson_names(language):
         files.append(notebook_pages.file_of(language, page, config))

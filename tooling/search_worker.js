@@ -57,7 +57,7 @@ function worth({ title, text, page }, question) {
   const name = squeezed(title).split(/ ?[:(]/)[0]; // "Sentiment: praise or blame?", "Recurrent networks (RNN)"
   const [short, long] = [name, question].sort((one, other) => one.length - other.length);
   const titled = short.length > 1 && long.includes(short) ? 1 + (3 * short.length) / long.length : 1;
-  return titled * (squeezed(text).includes(question) ? 1.5 : 1) * (page || titled === 1 ? 1 : 2); // a page before its parts
+  return titled * (squeezed(text).includes(question) ? 1.5 : 1) * (page || titled === 1 ? 1 : 3); // a page before its parts
 }
 
 /** Return the places of the words that were found in a text, longest first. */

@@ -43,7 +43,14 @@ def test_heads():
     assert heads.pop("one head") == 1 and set(heads.values()) == {4}
 
 
-def test_only_one_variant_trains_without_warm_up(monkeypatch, tmp_path):
+@pytest.fixture
+def little(monkeypatch):
+    """Let the program read a few pairs of each part."""
+    pairs, names = program.load_data(50)
+    monkeypatch.setattr(program, "load_data", lambda train_days, seed=0: ({part: some[:24] for part, some in pairs.items()}, names))
+
+
+def test_only_one_variant_trains_without_warm_up(monkeypatch, tmp_path, little):
     given = []
     monkeypatch.setattr(program, "train", lambda *_, warmup, reports: given.append(warmup) or [0.0])
     monkeypatch.setattr(program, "evaluate", lambda *_: 0.0)
@@ -62,7 +69,7 @@ def test_next_tokens_are_counted_where_something_is_asked():
     assert program.next_tokens(Knows(), [([5], [7, 8, 9]), ([5], [8])]) == pytest.approx(5 / 6)
 
 
-def test_main_writes_its_results(tmp_path):
+def test_main_writes_its_results(tmp_path, little):
     metrics = program.main(tmp_path, steps=3, train_days=100)
     assert set(metrics) == {"complete", "without_positions", "one_head", "without_warm_up", "without_causal_mask"}
     assert (tmp_path / "metrics.json").is_file()
