@@ -64,15 +64,24 @@ def test_main_compares_on_text_that_none_has_seen(tmp_path, monkeypatch, real):
     monkeypatch.setattr(program, "LONGER", {"three minutes": SMALL._replace(dropout=0.5, length=24)})
     (tmp_path / "text.txt").write_bytes(b"All that glisters is not gold. " * 1000)
     given, evaluate = [], program.evaluate
-    monkeypatch.setattr(program, "evaluate", lambda model, text, length: given.append((type(model).__name__, text, length)) or evaluate(model, text, length))
-    metrics = program.main(tmp_path / "out", folder=tmp_path if real else None, size=100_000) if (tmp_path / "out").mkdir() is None else None
+
+    def noted(model, text, length):
+        given.append((type(model).__name__, text, length, evaluate(model, text, length)))
+        return given[-1][-1]
+
+    monkeypatch.setattr(program, "evaluate", noted)
+    metrics = program.main(tmp_path / "out", folder=tmp_path if real else None, size=100_000)
     data = program.load_data(tmp_path if real else None, 100_000)
     names = ["nanoGPT", "quarter", "three_minutes"][: 3 if real else 2]
-    assert list(metrics) == names and [kind for kind, *_ in given] == ["NanoGPT", "GPT", "GPT"][: len(names)]
-    assert [length for *_, length in given] == [16, 16, 24][: len(names)]
-    for _, text, _ in given:
-        assert torch.equal(text, torch.cat([data["valid"], data["test"]]))
-    for found in metrics.values():
+    assert list(metrics) == names and [kind for kind, *_ in given] == ["NanoGPT", "NanoGPT", "GPT", "GPT", "GPT", "GPT"][: 2 * len(names)]
+    assert [length for *_, length, _ in given] == [16, 16, 16, 16, 24, 24][: 2 * len(names)]
+    counts = len(data["valid"]), len(data["test"])
+    for number, found in enumerate(metrics.values()):
+        pair = given[2 * number : 2 * number + 2]
+        for part, (_, text, *_) in zip(("valid", "test"), pair):
+            assert torch.equal(text, data[part])
+        assert found["nats"] == pytest.approx(sum(count * loss for count, (*_, loss) in zip(counts, pair)) / sum(counts))
+        assert found["test"] == pytest.approx(pair[1][-1] / math.log(2))
         assert found["steps"] == 5 and 3 < found["nats"] < 6 and found["cpu_seconds"] > 0
     assert json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8")) == metrics
 
