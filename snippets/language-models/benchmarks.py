@@ -635,13 +635,14 @@ def main(
     for name, some in groups.items():
         metrics["groups"][name] = {
             "loss": float(losses[some].mean()),
-            "accuracy": graded[some].mean(), **dict(zip(("low", "high"), wilson(graded[some]))),
+            **dict(zip(("accuracy", "low", "high"), (
+                graded[some].mean(), *wilson(graded[some])))),
             **{rule: float((sign[rest if name == "clean" else some]
                             > np.quantile(sign[known], 0.95)).mean())
                for rule, sign in signs.items()},
         }
-        metrics["runs"][name] = [
-            (runs[some] >= n).mean() for n in range(1, 14)]
+        metrics["runs"][name] = {
+            f"words_{n}": (runs[some] >= n).mean() for n in range(1, 14)}
     metrics |= intervals(halfway[0], graded[groups["clean"]], random)
     better, longer = random.random((2, 1000))
     metrics["judge"] = {name: both_orders(
@@ -683,8 +684,8 @@ def plot(metrics: dict, file: Path) -> None:
     plt.rcParams["svg.fonttype"] = "none"  # text stays text
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
     for name in ("clean", "once", "edited"):
-        axes.plot(range(1, 14), [100 * n for n in metrics["runs"][name]],
-                  "o-", label=name)
+        shares = [100 * n for n in metrics["runs"][name].values()]
+        axes.plot(range(1, 14), shares, "o-", label=name)
     axes.set(xlabel="words in a row", ylabel="accused, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
