@@ -630,7 +630,7 @@ def main(
     losses = -bits(scores["byte"].gather(1, right[:, None]))[:, 0].numpy()
     runs = longest_runs(train_text, texts)
     signs = suspicion(model, texts, seed)
-    known, rest = np.split(random.permutation(groups["clean"]), 2)
+    known, rest = np.array_split(random.permutation(groups["clean"]), 2)
     metrics = {"text": len(train_text), "groups": {}, "runs": {}}
     for name, some in groups.items():
         metrics["groups"][name] = {
