@@ -631,7 +631,7 @@ def main(
     runs = longest_runs(train_text, texts)
     signs = suspicion(model, texts, seed)
     known, rest = np.array_split(random.permutation(groups["clean"]), 2)
-    metrics = {"text": len(train_text), "groups": {}, "runs": {}}
+    metrics = {"each": EACH, "text": len(train_text), "groups": {}, "runs": {}}
     for name, some in groups.items():
         metrics["groups"][name] = {
             "loss": float(losses[some].mean()),
