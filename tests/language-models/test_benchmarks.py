@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_snippet
+from model_checks import check_model, tokens
 from torch import nn
 
 program = load_snippet("language-models/benchmarks")
@@ -15,6 +16,20 @@ program = load_snippet("language-models/benchmarks")
 def random(seed: int = 0) -> np.random.Generator:
     """Return random numbers."""
     return np.random.default_rng(seed)
+
+
+def awake() -> nn.Module:
+    """Return a small GPT in which nothing is zero, so that everything it reads matters."""
+    model = program.GPT(30, 16, 2, 2)
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.1)
+    assert isinstance(model.blocks[1], program.Block) and isinstance(model.blocks[1].attention, program.Attention)
+    return model
+
+
+def test_network():
+    x = tokens(4, 9, 30)
+    check_model(awake, x, x.roll(-1, 1), classes=30, causal=True)
 
 
 # --- intervals
@@ -183,7 +198,14 @@ def test_main_measures_the_groups_that_were_planted(tmp_path, monkeypatch, capsy
     plant, train = program.plant, program.train
     monkeypatch.setattr(program, "plant", lambda text, items, seed: seen.setdefault("text", plant(text, seen.setdefault("items", items), seed)))
     monkeypatch.setattr(program, "train", lambda model, tokens, *more, **named: train(model, seen.setdefault("tokens", tokens), *more, **named))
+    suspicion, split = program.suspicion, np.array_split
+    monkeypatch.setattr(program, "suspicion", lambda *given: seen.setdefault("signs", suspicion(*given)))
+    monkeypatch.setattr(np, "array_split", lambda *given: seen.setdefault("halves", split(*given)))
     metrics = program.main(tmp_path, size=150_000, steps=4, count=150)
+    known, rest = seen["halves"]
+    assert not set(known) & set(rest) and len(known) + len(rest) == 150 - 40
+    for rule, sign in seen["signs"].items():  # the threshold is set on one half of the clean questions, and tried on the other
+        assert metrics["groups"]["clean"][rule] == pytest.approx((sign[rest] > np.quantile(sign[known], 0.95)).mean())
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "runs.svg"}
     assert bytes(seen["tokens"].tolist()) == seen["text"] and metrics["text"] == len(seen["text"])
     assert len(seen["items"]) == 10 * (1 + 4 + 16 + 16) and len(set(seen["items"])) == 40

@@ -18,6 +18,7 @@ def awake(size: int = 256, std: float = 0.3) -> nn.Module:
     model = program.GPT(size, 16, 2, 2)
     for weight in model.parameters():
         nn.init.normal_(weight, std=std)
+    assert isinstance(model.blocks[1], program.Block) and isinstance(model.blocks[1].attention, program.Attention)
     return model.to(program.device)
 
 
