@@ -171,6 +171,48 @@ def test_the_transformer(monkeypatch):
     })
 
 
+def reworded(program, part: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return what puts other letters in place of those of a part, z for a, y for b; words stay words."""
+
+    def alter(patch: pytest.MonkeyPatch) -> None:
+        load = program.load_data
+
+        def load_data(*given, **named):
+            data = load(*given, **named)
+            text = data[part]
+            return {**data, part: text.where((text < ord("a")) | (text > ord("z")), ord("a") + ord("z") - text)}
+
+        patch.setattr(program, "load_data", load_data)
+
+    return alter
+
+
+TINY = {"hidden_size": 8, "num_layers": 1, "num_heads": 1}
+
+
+def test_the_evaluation(monkeypatch):
+    program = load_snippet("language-models/evaluation")
+    monkeypatch.setattr(program, "SIZES", TINY)
+    monkeypatch.setattr(program, "VOCABULARIES", {"bytes": 256, "pieces": 258})
+    check_program(program, running(program, size=150_000, steps=5, count=30), {
+        "test": Part(reworded(program, "test"), "*.perplexity *.byte blocks.* overlap.* context.svg", may="*"),
+        "valid": Part(reworded(program, "valid"), ""),
+        "train": Part(reworded(program, "train"), "*.perplexity *.byte blocks.* overlap.* context.svg", may="right.* shortest *"),
+    })
+
+
+def test_the_benchmarks(monkeypatch):
+    program = load_snippet("language-models/benchmarks")
+    monkeypatch.setattr(program, "SIZES", TINY)
+    monkeypatch.setattr(program, "EACH", 10)
+    monkeypatch.setattr(program, "intervals", lambda *_: {})
+    check_program(program, running(program, size=150_000, steps=4, count=100), {
+        "test": Part(reworded(program, "test"), "groups.*.loss", may="*"),
+        "valid": Part(reworded(program, "valid"), ""),
+        "train": Part(reworded(program, "train"), "groups.*.loss runs.clean.words_2", may="*"),
+    })
+
+
 def test_the_ablation(monkeypatch):
     program = load_snippet("models/transformer_ablation")
     little(program, monkeypatch)

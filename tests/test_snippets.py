@@ -146,6 +146,7 @@ GENERAL = {"Data", "DataError", "Network", "Run"}  # each lesson has its own
 OWN = {
     "ConvNet": ({"concepts/counting", "models/cnn", "models/overview"}, "one is counted, one is for images, one for sequences"),
     "LayerNorm": ({"foundations/deep_layers", "models/transformer_layers"}, "one is compared with other normalizations, one is a part of the Transformer; tests hold both equal to PyTorch's"),
+    "Tokenizer": ({"language-models/evaluation", "language-models/tokenizer"}, "one has the merges of the simple way and no special token, one is for real texts"),
     "Transformer": ({"models/overview", "models/transformer"}, "one for sequences of numbers, one translates"),
 }
 
