@@ -200,10 +200,11 @@ def test_main_measures_the_groups_that_were_planted(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(program, "train", lambda model, tokens, *more, **named: train(model, seen.setdefault("tokens", tokens), *more, **named))
     suspicion, split = program.suspicion, np.array_split
     monkeypatch.setattr(program, "suspicion", lambda *given: seen.setdefault("signs", suspicion(*given)))
-    monkeypatch.setattr(np, "array_split", lambda *given: seen.setdefault("halves", split(*given)))
+    splits = []  # the first of them is ours; others are of the figure
+    monkeypatch.setattr(np, "array_split", lambda *given: splits.append(split(*given)) or splits[-1])
     metrics = program.main(tmp_path, size=150_000, steps=4, count=150)
-    known, rest = seen["halves"]
-    assert not set(known) & set(rest) and len(known) + len(rest) == 150 - 40
+    known, rest = splits[0]
+    assert not set(known) & set(rest) and len(known) + len(rest) == len(seen["signs"]["likelihood"]) - 40 > 50
     for rule, sign in seen["signs"].items():  # the threshold is set on one half of the clean questions, and tried on the other
         assert metrics["groups"]["clean"][rule] == pytest.approx((sign[rest] > np.quantile(sign[known], 0.95)).mean())
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "runs.svg"}
