@@ -77,9 +77,8 @@ class TextError(ValueError):
     """There is not enough text; the message says where."""
 
 
-def load_data(
-    folder: Path | None = None, size: int = 5_000_000
-) -> dict[str, Tensor]:
+def load_data(folder: Path | None = None,
+              size: int = 5_000_000) -> dict[str, Tensor]:
     """Return the bytes of the parts train, valid and test, each (n,).
 
     They are about `size` bytes of docstrings, a file of Python in one part
@@ -102,10 +101,8 @@ def load_data(
         cuts = 0, len(text) * 9 // 10, len(text) * 19 // 20, len(text)
         for part, start, end in zip(parts, cuts, cuts[1:]):
             parts[part] = text[start:end]
-    return {
-        part: torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
-        for part, text in parts.items()
-    }
+    return {part: torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
+            for part, text in parts.items()}
 # --8<-- [end:data]
 
 
@@ -135,8 +132,7 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.query, self.key, self.value, self.output = (
-            nn.Linear(hidden_size, hidden_size, bias=False) for _ in range(4)
-        )
+            nn.Linear(hidden_size, hidden_size, bias=False) for _ in range(4))
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         """Return (batch, time, hidden) of the same; angles: (time, size/2)."""
@@ -180,8 +176,7 @@ class GPT(nn.Module):
                              f"{2 * num_heads} divides, not {hidden_size}")
         self.embedding = nn.Embedding(vocabulary_size, hidden_size)
         self.blocks = nn.ModuleList(
-            Block(hidden_size, num_heads, dropout) for _ in range(num_layers)
-        )
+            Block(hidden_size, num_heads, dropout) for _ in range(num_layers))
         self.head = nn.Linear(hidden_size, vocabulary_size, bias=False)
         pairs = hidden_size // num_heads // 2  # in a head
         speed = 10000 ** -(torch.arange(pairs) / pairs)  # (pairs,)
@@ -207,9 +202,8 @@ class GPT(nn.Module):
 
 # --8<-- [start:train]
 # From language-models/gpt.py, word for word:
-def draw_batch(
-    tokens: Tensor, size: int, length: int
-) -> tuple[Tensor, Tensor]:
+def draw_batch(tokens: Tensor, size: int,
+               length: int) -> tuple[Tensor, Tensor]:
     """Return inputs and targets, each (size, length), out of (n,) tokens.
 
     They begin anywhere. The target at a position is the token after it.
@@ -221,10 +215,9 @@ def draw_batch(
     return pieces[:, :-1].to(device), pieces[:, 1:].to(device)
 
 
-def train(
-    model: GPT, tokens: Tensor, steps: int, batch_size: int, length: int,
-    rate: float = 0.02, watch: Callable[[int], None] = lambda step: None,
-) -> list[float]:
+def train(model: GPT, tokens: Tensor, steps: int, batch_size: int, length: int,
+          rate: float = 0.02,
+          watch: Callable[[int], None] = lambda step: None) -> list[float]:
     """Train on (n,) tokens; return the loss of each step, in nats a token.
 
     `watch` is called after each tenth of the steps. The matrices of the
@@ -232,15 +225,11 @@ def train(
     """
     optimizers = [
         torch.optim.Muon(model.blocks.parameters(), rate),
-        torch.optim.AdamW(
-            [model.embedding.weight, model.head.weight], rate / 2,
-            betas=(0.9, 0.95), weight_decay=0,
-        ),
+        torch.optim.AdamW([model.embedding.weight, model.head.weight],
+                          rate / 2, betas=(0.9, 0.95), weight_decay=0),
     ]
-    schedules = [
-        torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
-        for optimizer in optimizers
-    ]
+    schedules = [torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
+                 for optimizer in optimizers]
     losses = []
     for step in range(1, steps + 1):
         model.train()
@@ -277,8 +266,7 @@ def evaluate(model: nn.Module, tokens: Tensor, length: int) -> float:
         logits = model(some.to(device)).flatten(0, 1)  # (rows, v)
         total += F.cross_entropy(
             logits, wanted.flatten().to(device), ignore_index=-100,
-            reduction="sum",
-        ).item()
+            reduction="sum").item()
     return total / (len(tokens) - 1)
 
 

@@ -72,9 +72,8 @@ class TextError(ValueError):
     """There is not enough text; the message says where."""
 
 
-def load_data(
-    folder: Path | None = None, size: int = 5_000_000
-) -> dict[str, Tensor]:
+def load_data(folder: Path | None = None,
+              size: int = 5_000_000) -> dict[str, Tensor]:
     """Return the bytes of the parts train, valid and test, each (n,).
 
     They are about `size` bytes of docstrings, a file of Python in one part
@@ -97,10 +96,8 @@ def load_data(
         cuts = 0, len(text) * 9 // 10, len(text) * 19 // 20, len(text)
         for part, start, end in zip(parts, cuts, cuts[1:]):
             parts[part] = text[start:end]
-    return {
-        part: torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
-        for part, text in parts.items()
-    }
+    return {part: torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
+            for part, text in parts.items()}
 # --8<-- [end:data]
 
 
@@ -129,8 +126,7 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.query, self.key, self.value, self.output = (
-            nn.Linear(hidden_size, hidden_size, bias=False) for _ in range(4)
-        )
+            nn.Linear(hidden_size, hidden_size, bias=False) for _ in range(4))
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         """Return (batch, time, hidden) of the same; angles: (time, size/2)."""
@@ -174,8 +170,7 @@ class GPT(nn.Module):
                              f"{2 * num_heads} divides, not {hidden_size}")
         self.embedding = nn.Embedding(vocabulary_size, hidden_size)
         self.blocks = nn.ModuleList(
-            Block(hidden_size, num_heads, dropout) for _ in range(num_layers)
-        )
+            Block(hidden_size, num_heads, dropout) for _ in range(num_layers))
         self.head = nn.Linear(hidden_size, vocabulary_size, bias=False)
         pairs = hidden_size // num_heads // 2  # in a head
         speed = 10000 ** -(torch.arange(pairs) / pairs)  # (pairs,)
@@ -200,9 +195,8 @@ class GPT(nn.Module):
 
 
 # --8<-- [start:train]
-def draw_batch(
-    tokens: Tensor, size: int, length: int
-) -> tuple[Tensor, Tensor]:
+def draw_batch(tokens: Tensor, size: int,
+               length: int) -> tuple[Tensor, Tensor]:
     """Return inputs and targets, each (size, length), out of (n,) tokens.
 
     They begin anywhere. The target at a position is the token after it.
@@ -214,10 +208,9 @@ def draw_batch(
     return pieces[:, :-1].to(device), pieces[:, 1:].to(device)
 
 
-def train(
-    model: GPT, tokens: Tensor, steps: int, batch_size: int, length: int,
-    rate: float = 0.02, watch: Callable[[int], None] = lambda step: None,
-) -> list[float]:
+def train(model: GPT, tokens: Tensor, steps: int, batch_size: int, length: int,
+          rate: float = 0.02,
+          watch: Callable[[int], None] = lambda step: None) -> list[float]:
     """Train on (n,) tokens; return the loss of each step, in nats a token.
 
     `watch` is called after each tenth of the steps. The matrices of the
@@ -225,15 +218,11 @@ def train(
     """
     optimizers = [
         torch.optim.Muon(model.blocks.parameters(), rate),
-        torch.optim.AdamW(
-            [model.embedding.weight, model.head.weight], rate / 2,
-            betas=(0.9, 0.95), weight_decay=0,
-        ),
+        torch.optim.AdamW([model.embedding.weight, model.head.weight],
+                          rate / 2, betas=(0.9, 0.95), weight_decay=0),
     ]
-    schedules = [
-        torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
-        for optimizer in optimizers
-    ]
+    schedules = [torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
+                 for optimizer in optimizers]
     losses = []
     for step in range(1, steps + 1):
         model.train()
@@ -269,8 +258,7 @@ def evaluate(model: nn.Module, tokens: Tensor, length: int) -> float:
         logits = model(some.to(device)).flatten(0, 1)  # (rows, v)
         total += F.cross_entropy(
             logits, wanted.flatten().to(device), ignore_index=-100,
-            reduction="sum",
-        ).item()
+            reduction="sum").item()
     return total / (len(tokens) - 1)
 
 
@@ -282,10 +270,8 @@ def bits(nats: float) -> float:
 
 # --8<-- [start:sample]
 @torch.inference_mode()
-def sample(
-    model: nn.Module, tokens: Tensor, count: int, length: int,
-    temperature: float = 1.0, seed: int = 0,
-) -> Tensor:
+def sample(model: nn.Module, tokens: Tensor, count: int, length: int,
+           temperature: float = 1.0, seed: int = 0) -> Tensor:
     """Return (n,) tokens with `count` more; the model reads `length` of them.
 
     A temperature, above 0, makes likely tokens likelier if it is below 1.
@@ -307,10 +293,8 @@ SIZES = {"vocabulary_size": 256, "hidden_size": 128,
          "num_layers": 4, "num_heads": 4}
 
 
-def main(
-    out: Path, seed: int = 0, folder: Path | None = None,
-    size: int = 5_000_000, steps: int = 2000,
-) -> dict:
+def main(out: Path, seed: int = 0, folder: Path | None = None,
+         size: int = 5_000_000, steps: int = 2000) -> dict:
     """Train, and write what came of it into `out`; return the metrics."""
     out.mkdir(parents=True, exist_ok=True)
     data = load_data(folder, size)

@@ -4,7 +4,6 @@
 import json
 import lzma
 import math
-import zlib
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -71,9 +70,8 @@ class TextError(ValueError):
     """There is not enough text; the message says where."""
 
 
-def load_data(
-    folder: Path | None = None, size: int = 5_000_000
-) -> dict[str, Tensor]:
+def load_data(folder: Path | None = None,
+              size: int = 5_000_000) -> dict[str, Tensor]:
     """Return the bytes of the parts train, valid and test, each (n,).
 
     They are about `size` bytes of docstrings, a file of Python in one part
@@ -96,10 +94,8 @@ def load_data(
         cuts = 0, len(text) * 9 // 10, len(text) * 19 // 20, len(text)
         for part, start, end in zip(parts, cuts, cuts[1:]):
             parts[part] = text[start:end]
-    return {
-        part: torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
-        for part, text in parts.items()
-    }
+    return {part: torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
+            for part, text in parts.items()}
 # --8<-- [end:data]
 
 
