@@ -65,12 +65,18 @@ async function build(panel, model, say) {
   const list = element("ul", { class: "live-bars live-near", "aria-label": WORDS.next });
   const note = element("p", { class: "live-note", role: "status" });
   const one = element("button", { type: "button", onclick: () => write(1) }, WORDS.one);
-  const many = element("button", { type: "button", onclick: () => (running ? (running = false) : write(MANY)) }, WORDS.many(MANY));
+  const many = element("button", { type: "button", onclick: () => (many.textContent === WORDS.stop ? (stop(), show()) : write(MANY)) }, WORDS.many(MANY));
   let bytes = []; // what the field shows: the last of them may be half a character
-  let running = false;
+  let turn = 0; // grows when a new text begins, and when writing begins or ends
+
+  function stop() {
+    turn += 1;
+    many.textContent = WORDS.many(MANY);
+    return turn;
+  }
 
   function typed() {
-    running = false;
+    stop();
     bytes = [...new TextEncoder().encode(field.value)];
     return show();
   }
@@ -82,16 +88,14 @@ async function build(panel, model, say) {
   }
 
   async function write(count) {
-    if (running || !bytes.length) return;
-    running = true;
-    many.textContent = WORDS.stop;
-    const shown = bytes;
-    for (let written = 0; written < count && running && shown === bytes; written++) {
+    const mine = stop();
+    if (count > 1) many.textContent = WORDS.stop;
+    for (let written = 0; written < count; written++) {
       const shares = chances(await ask(model, bytes), Number(temperature.value));
-      if (running && shown === bytes) add(draw(shares));
+      if (mine !== turn) return;
+      add(draw(shares));
     }
-    running = false;
-    many.textContent = WORDS.many(MANY);
+    stop();
     await show();
   }
 
@@ -109,7 +113,7 @@ async function build(panel, model, say) {
     list.replaceChildren(...order.map((byte) => {
       const bar = element("span", { class: "live-bar" });
       bar.style.width = `${100 * shares[byte]}%`;
-      const button = element("button", { type: "button", "aria-label": WORDS.add(named(byte)), onclick: () => { running = false; add(byte); show(); } }, named(byte));
+      const button = element("button", { type: "button", "aria-label": WORDS.add(named(byte)), onclick: () => { stop(); add(byte); show(); } }, named(byte));
       return element("li", {}, button, element("span", { class: "live-track", "aria-hidden": true }, bar), element("span", { class: "live-share" }, percent(shares[byte])));
     }));
     say(WORDS.answer(named(order[0]), percent(shares[order[0]])));
