@@ -497,7 +497,11 @@ def main(
         metrics[name] = measure(model, prompts, written, known)
         samples[name] = written[0]
     report(metrics, prompts[0], samples)
-    metrics["alike"] = {name: compare(metrics, name) for name in METHODS}
+    metrics["alike"] = {
+        name: compare(metrics, name, "real text") for name in METHODS
+    }
+    metrics["instead of a penalty"] = compare(
+        metrics, "temperature", "temperature 0.6, penalty 1.2")
     for name, words in metrics["alike"].items():
         print(f"as various as real text by {name:11} {words:6.1%} words")
     text = json.dumps(metrics, indent=2) + "\n"
@@ -515,12 +519,12 @@ def curve(metrics: dict, method: str) -> tuple[list[float], list[float]]:
     return [row["variety"] for row in rows], [row["words"] for row in rows]
 
 
-def compare(metrics: dict, method: str) -> float:
-    """Return the share of words where a text is as various as real ones."""
-    variety, words = curve(metrics, method)
-    order = np.argsort(variety)
-    return float(np.interp(metrics["real text"]["variety"],
-                           np.array(variety)[order], np.array(words)[order]))
+def compare(metrics: dict, method: str, other: str) -> float:
+    """Return the share of words where a method is as various as another."""
+    variety, words = map(np.array, curve(metrics, method))
+    order = variety.argsort()
+    wanted = metrics[other]["variety"]
+    return float(np.interp(wanted, variety[order], words[order]))
 
 
 def report(metrics: dict, prompt: Tensor, samples: dict) -> None:
@@ -530,13 +534,13 @@ def report(metrics: dict, prompt: Tensor, samples: dict) -> None:
         row = metrics[name]
         print(f"{name:28} {row['bits']:6.2f} {row['words']:6.1%} "
               f"{row['repeats']:8.1%} {row['variety']:8.1%}")
-    shown = ("real text", "as it is", "the likeliest", "temperature 0.6")
-    for name, text in {"prompt": prompt[-44:]} | {
-        name: samples[name][:44] for name in shown
-    }.items():
+    names = ("real text", "as it is", "the likeliest", "temperature 0.6")
+    shown = {"prompt": prompt[-44:]}
+    shown |= {name: samples[name][:44] for name in names}
+    for name, text in shown.items():
         line = bytes(text.tolist()).decode(errors="replace")
-        line = "".join("⏎" if one == "\n" else one if one.isprintable()
-                       else "?" for one in line)
+        line = line.replace("\n", "⏎").replace("\ufffd", "?")
+        line = "".join(one if one.isprintable() else "?" for one in line)
         print(f"{name:28} {line}")
 
 
@@ -546,7 +550,7 @@ def plot(metrics: dict, file: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, color in zip(METHODS, ("#2f8fd0", "#e07b39", "#3a9d5d",
                                      "#a45fc0")):
-        variety, words = (np.array(one) for one in curve(metrics, name))
+        variety, words = map(np.array, curve(metrics, name))
         axes.plot(100 * variety, 100 * words, "o-", color=color, label=name)
     for name, mark in (("real text", "*"), ("the likeliest", "s")):
         row = metrics[name]

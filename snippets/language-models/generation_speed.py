@@ -15,6 +15,7 @@ from torch import Tensor, nn
 accelerator = torch.accelerator.current_accelerator(check_available=True)
 device = accelerator or torch.device("cpu")
 LENGTH = 256  # bytes that the model reads
+PROMPT = 64  # of which a prompt has so many
 # --8<-- [end:setup]
 
 
@@ -295,7 +296,7 @@ def sample(
 ) -> Tensor:
     """Return (n,) tokens with `count` more; the model reads `length` of them.
 
-    A temperature below 1 makes likely tokens likelier.
+    A temperature, above 0, makes likely tokens likelier if it is below 1.
     """
     model.eval()
     random = torch.Generator().manual_seed(seed)
@@ -491,8 +492,7 @@ def shrink(model: GPT, by_row: bool = True) -> GPT:
     for layer in list(small.modules()):
         for name, child in layer.named_children():
             if isinstance(child, nn.Linear):
-                weight = child.weight.detach()
-                setattr(layer, name, EightBit(weight, by_row))
+                setattr(layer, name, EightBit(child.weight.detach(), by_row))
     return small
 
 
@@ -517,8 +517,8 @@ def timed(call: Callable) -> tuple:
 
 def bandwidth() -> float:
     """Return the seconds that it takes to read a byte of the memory."""
-    numbers = torch.ones(250_000_000, device=device)  # 1 GB: in no cache
-    return timed(numbers.sum)[1] / numbers.nbytes
+    matrix = torch.ones(16_384, 16_384, device=device)  # 1 GB
+    return timed(lambda: matrix @ matrix[0])[1] / matrix.nbytes
 
 
 @torch.inference_mode()
@@ -543,57 +543,60 @@ def step(model: GPT, batch: int = 1, length: int = 16) -> float:
 AHEAD = (1, 2, 4, 8)  # tokens that the draft guesses
 
 
+@torch.inference_mode()
 def compare_ways(model: GPT, draft: GPT, text: Tensor, seed: int) -> dict:
     """Time ways to continue pieces of (n,) tokens; tell if they agree."""
-    prompt, count = text[:16], LENGTH - 16
-    prompts = [text[1000 * number:][:1 + 4 * number] for number in range(16)]
-
-    def guess(ahead: int) -> tuple[Tensor, int]:
-        return speculate(model, draft, prompt, count, ahead, seed)
+    prompt, count = text[:PROMPT], LENGTH - PROMPT
+    prompts = [text[len(text) * number // 20:][:1 + 4 * number]
+               for number in range(16)]
 
     def write(some: list[Tensor]) -> Tensor:
         return generate(model, some, LENGTH // 2,
                         lambda logits, written: logits.argmax(1))
 
-    ways = {
-        "anew": lambda: sample(model, prompt, count, LENGTH, seed=seed)[16:],
+    found = {name: timed(way) for name, way in {
+        "anew": lambda: sample(
+            model, prompt, count, LENGTH, seed=seed)[PROMPT:],
         "cache": lambda: generate(model, [prompt], count, draw(seed))[0],
         "apart": lambda: torch.cat([write([one]) for one in prompts]),
         "batch": lambda: write(prompts),
-    } | {f"ahead_{ahead}": lambda ahead=ahead: guess(ahead)[0]
-         for ahead in AHEAD}
-    found = {name: timed(way) for name, way in ways.items()}
+    }.items()}
     metrics = {
-        name: {"tokens": tokens.numel(), "seconds": seconds / tokens.numel()}
+        name: {"seconds": seconds / tokens.numel(), "tokens": tokens.numel()}
         for name, (tokens, seconds) in found.items()
     }
     for name, other in (("cache", "anew"), ("batch", "apart")):
-        same = found[name][0] == found[other][0]
-        metrics[name]["same"] = int(same.sum())
+        metrics[name]["same"] = int((found[name][0] == found[other][0]).sum())
+    whole = text[None, :LENGTH].to(device)
+    metrics["last_anew"] = {"seconds": timed(lambda: model(whole))[1]}
+    metrics["last_cache"] = {"seconds": step(model, length=LENGTH - 1)}
     for ahead in AHEAD:
-        metrics[f"ahead_{ahead}"]["a_pass"] = count / guess(ahead)[1]
+        (_, asked), seconds = timed(
+            lambda: speculate(model, draft, prompt, count, ahead, seed))
+        metrics[f"ahead_{ahead}"] = {"seconds": seconds / count,
+                                     "tokens a pass": count / asked}
     return metrics
 
 
 def compare_bits(model: GPT, text: Tensor) -> dict:
     """Tell bytes, loss on (n,) tokens, and seconds, with 8 bits a weight."""
-    ways = {"whole": model, "row": shrink(model),
-            "matrix": shrink(model, by_row=False)}
+    ways = {"32_bits": model, "8_bits": shrink(model),
+            "8_bits_one_scale": shrink(model, by_row=False)}
     return {
-        name: {"bytes": size_of(one), "seconds": step(one),
+        name: {"seconds": step(one), "bytes": size_of(one),
                "loss": bits(evaluate(one, text, LENGTH))}
         for name, one in ways.items()
     }
 
 
 def compare_large(model: GPT) -> dict:
-    """Time steps of a model beside the time to read its weights."""
-    found = {"byte": {"seconds": bandwidth()}}
-    for name, change in (("bits_32", lambda: model), ("bits_8",
-                         lambda: shrink(model)), ("bits_16", model.bfloat16)):
+    """Time steps of a model, and what it takes to read the memory."""
+    found = {"memory": {"seconds": bandwidth()}}
+    for name, change in (("32", lambda: model), ("8", lambda: shrink(model)),
+                         ("16", model.bfloat16)):
         one = change()
-        found[name] = {"bytes": size_of(one), "seconds": step(one),
-                       "batch": {"seconds": step(one, 16) / 16}}
+        found[f"large_{name}"] = {"seconds": step(one), "bytes": size_of(one)}
+        found[f"large_{name}_batch"] = {"seconds": step(one, 16) / 16}
     return found
 # --8<-- [end:compare]
 
@@ -618,13 +621,12 @@ def main(
         train(one, data["train"], steps, 8, LENGTH)
         torch.set_float32_matmul_precision("highest")  # exact in comparison
         loss = bits(evaluate(one, data["test"], LENGTH))
-        metrics[name] = {"loss": loss, "seconds": step(one)}
+        metrics[name] = {"seconds": step(one), "loss": loss}
         models.append(one)
     metrics |= compare_ways(*models, data["test"], seed)
-    metrics["small"] = compare_bits(models[0], data["test"])
-    model = GPT(256, wide, num_layers=8, num_heads=8).to(device).eval()
-    metrics["parameters"] = sum(one.numel() for one in model.parameters())
-    metrics["large"] = compare_large(model)
+    metrics |= compare_bits(models[0], data["test"])
+    large = GPT(256, wide, num_layers=8, num_heads=8).to(device).eval()
+    metrics |= compare_large(large)
     report(metrics)
     text = json.dumps(metrics, indent=2) + "\n"
     (out / "metrics.json").write_text(text, encoding="utf-8")
@@ -633,18 +635,12 @@ def main(
 
 
 # --8<-- [start:report]
-def report(metrics: dict, above: str = "") -> None:
-    """Print what was measured, with tokens a second instead of seconds."""
+def report(metrics: dict[str, dict]) -> None:
+    """Print what was measured; what took seconds, as so many a second."""
     for name, row in metrics.items():
-        if isinstance(row, dict):
-            values = {key: value for key, value in row.items()
-                      if not isinstance(value, dict)}
-            if "seconds" in values:
-                values["a second"] = 1 / values.pop("seconds")
-            told = [f"{key} {round(value, 3 if value < 100 else None):,}"
-                    for key, value in values.items()]
-            print(f"{above + name:20}", ", ".join(told))
-            report(row, f"{above}{name} ")
+        told = [f"{key} {round(value, 3 if value < 100 else None):,}"
+                for key, value in row.items() if key != "seconds"]
+        print(f"{name:17} {1 / row['seconds']:14,.0f} a second  ", *told)
 # --8<-- [end:report]
 
 
