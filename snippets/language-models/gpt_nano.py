@@ -388,7 +388,7 @@ class Setting(NamedTuple):
 
 
 NANO = Setting(128, 4, 4, 0.0, 64, 12, 2000)
-OURS = {"quarter": Setting(128, 3, 4, 0.0, 64, 12, 400)}
+OURS = {"quarter": Setting(128, 3, 4, 0.0, 64, 12, 350)}
 LONGER = {"three minutes": Setting(192, 4, 3, 0.0, 128, 16, 1650)}
 LONGEST = {"ten minutes": Setting(192, 4, 3, 0.2, 256, 8, 4200)}
 

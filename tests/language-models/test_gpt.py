@@ -337,5 +337,6 @@ def test_the_page_gets_the_network_in_eight_bits(ran, tmp_path):
         (logits,) = run(tokens=np.frombuffer(one["text"].encode(), np.uint8).astype(np.int32))
         np.testing.assert_allclose(torch.tensor(logits[-1]).softmax(0), one["chances"], atol=1e-5)
     assert measured["bytes"] == (tmp_path / "model.onnx").stat().st_size
+    assert b"stack_trace" not in (tmp_path / "model.onnx").read_bytes(), "the network tells on which lines of which files it was made"
     assert measured["before"] == pytest.approx(program.bits(program.evaluate(model, data["test"][:100_000], program.LENGTH)), rel=1e-3)
     assert measured["after"] == pytest.approx(measured["before"], abs=0.05)
