@@ -333,7 +333,10 @@ def temperature(logits: Tensor, value: float) -> Tensor:
 
 
 def top_k(logits: Tensor, k: int) -> Tensor:
-    """Keep the k largest of logits, (..., v): A. Fan et al., 2018."""
+    """Keep the k largest of logits, (..., v).
+
+    A. Fan et al., Hierarchical neural story generation, 2018.
+    """
     least = logits.topk(k).values[..., -1:]  # (..., 1)
     return logits.masked_fill(logits < least, -math.inf)
 
@@ -352,7 +355,8 @@ def top_p(logits: Tensor, p: float) -> Tensor:
 def min_p(logits: Tensor, share: float) -> Tensor:
     """Keep of logits, (..., v), what has this share of the highest chance.
 
-    M. Nguyen et al., Turning up the heat: min-p sampling, 2025.
+    M. N. Nguyen et al., Turning up the heat: Min-p sampling for creative
+    and coherent LLM outputs, 2025.
     """
     chances = logits.softmax(-1)
     least = share * chances.amax(-1, keepdim=True)  # (..., 1)
@@ -362,7 +366,8 @@ def min_p(logits: Tensor, share: float) -> Tensor:
 def penalize(logits: Tensor, written: Tensor, penalty: float) -> Tensor:
     """Make tokens, (batch, n), that were written less likely to come again.
 
-    N. S. Keskar et al., CTRL, 2019. The logits are (batch, v).
+    The logits are (batch, v). N. S. Keskar et al., CTRL: A conditional
+    Transformer language model for controllable generation, 2019.
     """
     found = logits.gather(1, written)  # (batch, n)
     less = torch.where(found > 0, found / penalty, found * penalty)

@@ -471,7 +471,7 @@ def speculate(
 
 # --8<-- [start:quantize]
 class EightBit(nn.Module):
-    """A linear layer of whole numbers from -127 to 127, and their scale."""
+    """A linear layer, (out, in), of whole numbers from -127 to 127."""
 
     def __init__(self, weight: Tensor, by_row: bool):
         super().__init__()
