@@ -607,7 +607,7 @@ SIZES = ((128, 3), (64, 1))  # hidden size and layers of model and draft
 
 def main(
     out: Path, seed: int = 0, folder: Path | None = None,
-    size: int = 5_000_000, steps: int = 300, wide: int = 1024,
+    size: int = 5_000_000, steps: int = 650, wide: int = 1024,
 ) -> dict:
     """Train a model and a draft, time how they write; write into `out`."""
     out.mkdir(parents=True, exist_ok=True)
