@@ -36,6 +36,14 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
     "foundations/deep_layers": ({"draws": 1}, {}, {}),
     "language-models/cooccurrence": ({"size": 200_000}, {}, {}),
     "language-models/embeddings": ({"size": 200_000, "epochs": 1}, {"RATES": (0.01,), "SIZE": 8}, {}),
+    "language-models/generation": ({"size": 100_000, "steps": 5, "count": 4}, {
+        "SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 40, "PROMPT": 16,
+    }, {
+        "test": Part("test", "real?text.bits real?text.words", may="*"), "train": Part("train", "real?text.bits real?text.words as?it?is.*", may="*"),
+    }),
+    "language-models/generation_speed": ({"size": 100_000, "steps": 5, "wide": 32}, {"SIZES": ((16, 2), (8, 1)), "LENGTH": 40, "PROMPT": 10, "AHEAD": (2,), "bandwidth": lambda: 1e-10, "timed": lambda call: (call(), 0.001)}, {
+        "test": Part("test", "*.loss", may="*.same *.tokens?a?pass"), "train": Part("train", "*.loss", may="*.same *.tokens?a?pass"),
+    }),
     "language-models/gpt": ({"size": 100_000, "steps": 10}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 32}, {
         "test": Part("test", "test nats"), "valid": Part("valid", "valid.* loss.svg"), "train": Part("train", "test nats valid.* weights.pt loss.svg"),
     }),
