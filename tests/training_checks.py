@@ -126,8 +126,9 @@ def check_schedules() -> Iterator[None]:
             assert taken in (length - 1, length), f"{kind} is made for {length} steps and takes {taken}, with {counts[schedule.optimizer]} steps of its optimizer"
         for factor in getattr(schedule, "lr_lambdas", []):
             *used, after = map(factor, range(taken + 1))
-            if after < max(used, default=after):  # it falls, so to the end of the training
-                assert min(used) > 0 and after <= 0.05 * max(used), f"{kind} is made for another number of steps than {taken}: after them it is at {after / max(used):.0%} of its highest rate"
+            if after < max(used, default=after):  # it falls, so to the end of the training: to nothing, or to where it would stay or rise again
+                ended = after <= 0.05 * max(used) or factor(taken + 1 + taken // 10) >= after
+                assert min(used) > 0 and ended, f"{kind} is made for another number of steps than {taken}: after them it is at {after / max(used):.0%} of its highest rate"
 
 
 @contextlib.contextmanager
