@@ -36,6 +36,17 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
     "foundations/deep_layers": ({"draws": 1}, {}, {}),
     "language-models/cooccurrence": ({"size": 200_000}, {}, {}),
     "language-models/embeddings": ({"size": 200_000, "epochs": 1}, {"RATES": (0.01,), "SIZE": 8}, {}),
+    "language-models/gpt": ({"size": 100_000, "steps": 10}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 32}, {
+        "test": Part("test", "test nats"), "valid": Part("valid", "valid.* loss.svg"), "train": Part("train", "test nats valid.* weights.pt loss.svg"),
+    }),
+    "language-models/gpt_baselines": ({"size": 100_000}, {"LONGEST": 3}, {
+        "test": Part("test", "ngram unigram fivegram zlib lzma", may="orders.svg"),
+        "valid": Part("valid", "valid.* orders.svg", may="order ngram fivegram"),
+        "train": Part("train", "ngram unigram fivegram zlib lzma valid.* orders.svg", may="order"),
+    }),
+    "language-models/gpt_nano": ({"size": 100_000}, {"NANO": (16, 1, 2, 0.0, 16, 4, 5), "OURS": {"quarter": (16, 1, 2, 0.0, 16, 4, 5)}}, {
+        "test": Part("test", "*.nats *.test"), "valid": Part("valid", "*.nats"), "train": Part("train", "*.nats *.test"),
+    }),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),

@@ -266,7 +266,7 @@ def evaluate(model: nn.Module, tokens: Tensor, length: int) -> float:
     targets = F.pad(tokens[1:], (0, rest), value=-100).view(-1, length)
     total = 0.0
     for some, wanted in zip(inputs.split(64), targets.split(64)):
-        logits = model(some.to(device)).flatten(0, 1)  # (64 * length, v)
+        logits = model(some.to(device)).flatten(0, 1)  # (rows, v)
         total += F.cross_entropy(
             logits, wanted.flatten().to(device), ignore_index=-100,
             reduction="sum",
@@ -303,6 +303,8 @@ def sample(
 
 # --8<-- [start:main]
 LENGTH = 128  # bytes that the model reads
+SIZES = {"vocabulary_size": 256, "hidden_size": 128,
+         "num_layers": 4, "num_heads": 4}
 
 
 def main(
@@ -314,7 +316,7 @@ def main(
     data = load_data(folder, size)
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("medium")  # faster where bfloat16 is
-    model = GPT(256, 128, num_layers=4, num_heads=4).to(device)
+    model = GPT(**SIZES).to(device)
     parameters = sum(one.numel() for one in model.parameters())
     print(f"{len(data['train']):,} bytes to train on, {parameters:,} "
           "parameters\n step  valid  what it writes, by chance")
@@ -362,7 +364,7 @@ def plot(losses: list[float], valid: dict[int, float], file: Path) -> None:
               color="#2f8fd0", label="training")
     axes.plot(valid.keys(), valid.values(), "o-", color="#e07b39",
               label="validation")
-    axes.set(xlabel="steps", ylabel="bits a byte", ylim=(1, 5))
+    axes.set(xlabel="steps", ylabel="bits a byte")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(file)

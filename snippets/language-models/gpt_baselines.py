@@ -195,7 +195,7 @@ def main(out: Path, folder: Path | None = None, size: int = 5_000_000) -> dict:
     """Measure all of them on the test part; write the results into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     data = load_data(folder, size)
-    train, valid, test = (data[part].numpy() for part in data)  # (n,) each
+    train, valid, test = (data[part].numpy() for part in data)
     tried = [bits(chances) for chances in predict(train, valid, LONGEST)]
     best = 1 + int(np.argmin(tried))
     found = [bits(chances) for chances in predict(train, test, best)]
