@@ -342,7 +342,7 @@ def evaluate(model: nn.Module, tokens: Tensor, length: int) -> float:
     targets = F.pad(tokens[1:], (0, rest), value=-100).view(-1, length)
     total = 0.0
     for some, wanted in zip(inputs.split(64), targets.split(64)):
-        logits = model(some.to(device)).flatten(0, 1)  # (64 * length, v)
+        logits = model(some.to(device)).flatten(0, 1)  # (rows, v)
         total += F.cross_entropy(
             logits, wanted.flatten().to(device), ignore_index=-100,
             reduction="sum",
@@ -357,8 +357,7 @@ def bits(nats: float) -> float:
 
 
 # --8<-- [start:bits]
-LENGTH = 64  # characters that the model reads
-BATCH, RATE = 32, 0.03
+LENGTH, BATCH, RATE = 64, 32, 0.03  # characters a piece, pieces a step
 
 
 def bits_a_character(model: nn.Module, stream: Tensor) -> float:
@@ -391,7 +390,8 @@ def write(
                           dtype=torch.long)  # (texts, lines)
     tokens = torch.tensor([[STOP, *characters.encode(start)]] * len(heads))
     for _ in range(120):
-        logits = model(tokens[:, -LENGTH:].to(device))[:, -1].cpu()
+        read = tokens[:, -LENGTH:].to(device).split(100)
+        logits = torch.cat([model(some)[:, -1] for some in read]).cpu()
         logits[:, RARE] = -math.inf  # □ stands for what it cannot write
         chances = (logits / temperature).softmax(dim=1)  # (texts, v)
         drawn = torch.multinomial(chances, 1, generator=random)  # (texts, 1)
@@ -464,8 +464,7 @@ def judge(
         "seven": sum(run >= 7 for run in runs) / max(1, len(runs)),
     }
     if form == POEM:
-        ends = [ends_of(poem) for poem in regular]
-        found |= rhyming(ends, train, len(texts))
+        found |= rhyming([*map(ends_of, regular)], train, len(texts))
     return found, runs
 
 
@@ -484,6 +483,9 @@ def rhyming(
 
 
 # --8<-- [start:main]
+SIZES = {"hidden_size": 80, "num_layers": 4, "num_heads": 2}
+
+
 def main(
     out: Path, seed: int = 0, folder: Path | None = None,
     steps: int = 1800, count: int = 1000,
@@ -496,16 +498,14 @@ def main(
     stream = {part: characters.stream(texts) for part, texts in data.items()}
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("medium")  # faster where bfloat16 is
-    model = GPT(len(characters.names), 80, num_layers=4, num_heads=2,
-                dropout=0.1).to(device)
+    model = GPT(len(characters.names), **SIZES, dropout=0.1).to(device)
     metrics = {
-        "texts": {part: len(texts) for part, texts in data.items()},
         "train": len(stream["train"]), "characters": len(characters.names),
         "parameters": sum(one.numel() for one in model.parameters()),
         "read": steps * BATCH * LENGTH, "valid": [],
     }
-    print(f"{len(data['train']):,} texts, {metrics['train']:,} characters, "
-          f"{metrics['characters']:,} different; {metrics['parameters']:,} "
+    print(f"{metrics['train']:,} characters to train on, "
+          f"{metrics['characters']:,} known, {metrics['parameters']:,} "
           "parameters\n step  valid  what it writes, by chance")
 
     def watch(step: int) -> None:
@@ -517,23 +517,21 @@ def main(
     torch.save({"names": characters.names, "test": stream["test"],
                 "weights": model.state_dict()}, out / "weights.pt")
     metrics["test"] = bits_a_character(model, stream["test"])
-    texts = {"written": write(model, characters, [""] * count, seed=seed)}
-    texts["real"] = data["test"]
+    texts = {"written": write(model, characters, [""] * count, seed=seed),
+             "real": data["test"]}
     if folder:
-        heads = ["".join(line[0] for line in re.findall(r"\w+", poem))
-                 for poem in data["valid"]]
-        known = [one for one in heads if {*one} <= {*characters.names}]
-        texts["heads"] = write(model, characters, known, seed=seed)
+        heads = ["".join(re.findall(r"\b\w", poem)) for poem in data["valid"]]
+        heads = [one for one in heads if {*one} <= {*characters.names}]
+        texts["heads"] = write(model, characters, heads, seed=seed)
+        seconds, fourths = zip(*map(ends_of, data["test"]))
+        others = random.Random(0).sample(fourths, len(fourths))
+        pairs = [*zip(seconds, others)]
+        metrics["chance"] = rhyming(pairs, data["train"], len(others))
     runs = {}
     for name, some in texts.items():
         metrics[name], runs[name] = judge(some, data["train"], form)
-    if folder:
-        seconds, fourths = zip(*map(ends_of, data["test"]))
-        others = random.Random(0).sample(fourths, len(fourths))
-        metrics["chance"] = rhyming([*zip(seconds, others)], data["train"],
-                                    len(others))
     report(metrics, texts)
-    plot(runs, out / "runs.svg")
+    plot({name: runs[name] for name in ("written", "real")}, out / "runs.svg")
     text = json.dumps(metrics, indent=2) + "\n"
     (out / "metrics.json").write_text(text, encoding="utf-8")
     return metrics
@@ -549,29 +547,22 @@ def report(metrics: dict, texts: dict[str, list[str]]) -> None:
         if row := metrics.get(name):
             shares = [f"{row[key]:.1%}" if key in row else ""
                       for key in ("regular", "today", "tang")]
-            run = f"{row['run']:.2f} {row['longest']:6}" if "run" in row else ""
+            run = "run" in row and f"{row['run']:.2f} {row['longest']:5}"
             print(f"{name:8} {shares[0]:>7} {shares[1]:>12} {shares[2]:>11} "
-                  f"{run:>24}".rstrip())
+                  f"{run or '':>24}".rstrip())
     for name, some in texts.items():
-        print(f"{name}:")
-        for text in some[:4]:
-            print(f"  {text[:38]}")
+        print(f"{name}:", *(text[:38] for text in some[:4]), sep="\n  ")
 
 
 def plot(runs: dict[str, list[int]], file: Path) -> None:
     """Draw which share of the texts has a longest run of which length."""
     plt.rcParams["svg.fonttype"] = "none"  # text stays text
     figure, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
-    lengths = range(1, 1 + min(15, max(map(max, runs.values()))))
-    for name, color, shift in (("written", "#e07b39", -0.2),
-                               ("real", "#2f8fd0", 0.2)):
-        shares = [100 * sum(min(run, lengths[-1]) == length
-                            for run in runs[name]) / len(runs[name])
-                  for length in lengths]
-        axes.bar([length + shift for length in lengths], shares, 0.4,
-                 color=color, label=name)
-    axes.set(xlabel="characters in a row that stand in the training text",
-             ylabel="% of the texts")
+    shown = [[min(run, 16) for run in some] for some in runs.values()]
+    axes.hist(shown, [length - 0.5 for length in range(1, 18)], density=True,
+              label=list(runs), color=["#e07b39", "#2f8fd0"])
+    axes.set(xlabel="longest run of characters that stands in training text",
+             ylabel="share of the texts")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(file)

@@ -9,7 +9,8 @@ A lesson `models/cnn` with a live model has `tooling/live/models/cnn.py`, with o
 
     python -m tooling.live.export models/cnn MADE OUT     export, and print what was measured as JSON
 
-`python -m tooling.results` runs this after the program.
+`python -m tooling.results` runs this after the program. A model that learned from real data is named after that result:
+`tooling/live/models/cnn/cifar10.py` exports what `python -m tooling.results models/cnn --data cifar10=FOLDER` made.
 """
 
 import copy
@@ -26,7 +27,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tooling.lessons import SiteError, exporter_path, snippet_path
+from tooling.lessons import SiteError, exporter_path, program_of, snippet_path
 
 
 class EightBits(nn.Module):
@@ -102,9 +103,9 @@ def export(name: str, made: Path, out: Path) -> dict:
     Raises SiteError where the program left no weights.
     """
     if not (made / "weights.pt").is_file():
-        raise SiteError(f"snippets/{name}.py left no weights.pt for tooling/live/{name}.py: let main save the model's state_dict there")
+        raise SiteError(f"snippets/{program_of(name)}.py left no weights.pt for tooling/live/{name}.py: let main save the model's state_dict there")
     flat = name.replace("/", "_")
-    program = import_file(snippet_path(name), f"snippet_{flat}")
+    program = import_file(snippet_path(program_of(name)), f"snippet_{flat}")
     return import_file(exporter_path(name), f"live_{flat}").export(program, made, out)
 
 
