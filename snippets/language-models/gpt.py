@@ -288,7 +288,7 @@ def sample(
 ) -> Tensor:
     """Return (n,) tokens with `count` more; the model reads `length` of them.
 
-    A temperature below 1 makes likely tokens likelier.
+    A temperature, above 0, makes likely tokens likelier if it is below 1.
     """
     model.eval()
     random = torch.Generator().manual_seed(seed)
@@ -309,7 +309,7 @@ SIZES = {"vocabulary_size": 256, "hidden_size": 128,
 
 def main(
     out: Path, seed: int = 0, folder: Path | None = None,
-    size: int = 5_000_000, steps: int = 2500,
+    size: int = 5_000_000, steps: int = 2000,
 ) -> dict:
     """Train, and write what came of it into `out`; return the metrics."""
     out.mkdir(parents=True, exist_ok=True)

@@ -196,11 +196,12 @@ def main(out: Path, folder: Path | None = None, size: int = 5_000_000) -> dict:
     out.mkdir(parents=True, exist_ok=True)
     data = load_data(folder, size)
     train, valid, test = (data[part].numpy() for part in data)
-    tried = [bits(chances) for chances in predict(train, valid, LONGEST)]
-    best = 1 + int(np.argmin(tried))
-    found = [bits(chances) for chances in predict(train, test, best)]
-    metrics = {"order": best, "ngram": found[-1], "valid": tried}
-    metrics |= {"unigram": found[0], "fivegram": found[min(best, 5) - 1]}
+    found = predict(train, np.concatenate([valid, test]), LONGEST)
+    tried = [bits(chances[:len(valid)]) for chances in found]
+    tested = [bits(chances[len(valid):]) for chances in found]
+    best = int(np.argmin(tried))
+    metrics = {"order": best + 1, "ngram": tested[best], "valid": tried,
+               "unigram": tested[0], "fivegram": tested[min(4, best)]}
     metrics |= compressed(bytes(train.tolist()), bytes(test.tolist()))
     report(metrics)
     plot(metrics, out / "orders.svg")

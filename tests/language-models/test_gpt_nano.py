@@ -13,6 +13,36 @@ from torch import nn
 program = load_snippet("language-models/gpt_nano")
 
 
+class Placed(nn.Module):
+    """A layer at positions whose angles are all different."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, time, hidden) of the same."""
+        return self.layer(x, torch.arange(4 * x.shape[1], device=x.device).view(-1, 4) / 3)
+
+
+def awake(*sizes) -> nn.Module:
+    """Return a GPT in which nothing is zero: at first its last matrices are, so that no input has any influence."""
+    model = program.GPT(*sizes)
+    for weight in model.parameters():
+        if not weight.any():
+            nn.init.normal_(weight, std=0.1)
+    return model
+
+
+def test_layers_and_our_network():
+    x, y = torch.randn(6, 5, 16, generator=torch.Generator().manual_seed(0)), torch.arange(30).view(6, 5) % 16
+    check_model(lambda: program.NanoBlock(16, 2), x, y, causal=True)
+    check_model(lambda: Placed(program.Attention(16, 2)), x, y, causal=True)
+    check_model(lambda: Placed(program.Block(16, 2, 0.0)), x, y, causal=True)
+    written = tokens(6, 9, 30)
+    check_model(lambda: awake(30, 16, 2, 2), written, written.roll(-1, 1), classes=30, causal=True)
+
+
 def test_network():
     x = tokens(6, 9, 30)
     check_model(lambda: program.NanoGPT(30, 16, 2, 2, 9), x, x.roll(-1, 1), classes=30, causal=True)
@@ -57,11 +87,12 @@ def test_training_learns_the_next_token():
 SMALL = program.Setting(16, 1, 2, 0.0, 16, 4, 5)
 
 
-@pytest.mark.parametrize("real", [False, True])
-def test_main_compares_on_text_that_none_has_seen(tmp_path, monkeypatch, real):
+@pytest.mark.parametrize(("real", "seed"), [(False, 0), (True, 0), (True, 1)])
+def test_main_compares_on_text_that_none_has_seen(tmp_path, monkeypatch, real, seed):
     monkeypatch.setattr(program, "NANO", SMALL)
     monkeypatch.setattr(program, "OURS", {"quarter": SMALL})
     monkeypatch.setattr(program, "LONGER", {"three minutes": SMALL._replace(dropout=0.5, length=24)})
+    monkeypatch.setattr(program, "LONGEST", {"ten minutes": SMALL})
     (tmp_path / "text.txt").write_bytes(b"All that glisters is not gold. " * 1000)
     given, evaluate = [], program.evaluate
 
@@ -70,11 +101,11 @@ def test_main_compares_on_text_that_none_has_seen(tmp_path, monkeypatch, real):
         return given[-1][-1]
 
     monkeypatch.setattr(program, "evaluate", noted)
-    metrics = program.main(tmp_path / "out", folder=tmp_path if real else None, size=100_000)
+    metrics = program.main(tmp_path / "out", seed, tmp_path if real else None, 100_000)
     data = program.load_data(tmp_path if real else None, 100_000)
-    names = ["nanoGPT", "quarter", "three_minutes"][: 3 if real else 2]
-    assert list(metrics) == names and [kind for kind, *_ in given] == ["NanoGPT", "NanoGPT", "GPT", "GPT", "GPT", "GPT"][: 2 * len(names)]
-    assert [length for *_, length, _ in given] == [16, 16, 16, 16, 24, 24][: 2 * len(names)]
+    names = ["nanoGPT", "quarter", "three_minutes", "ten_minutes"][: 4 - seed if real else 2]
+    assert list(metrics) == names and [kind for kind, *_ in given] == ["NanoGPT"] * 2 + ["GPT"] * (2 * len(names) - 2)
+    assert [length for *_, length, _ in given] == [16, 16, 16, 16, 24, 24, 16, 16][: 2 * len(names)]
     counts = len(data["valid"]), len(data["test"])
     for number, found in enumerate(metrics.values()):
         pair = given[2 * number : 2 * number + 2]
