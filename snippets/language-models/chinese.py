@@ -483,12 +483,12 @@ def rhyming(
 
 
 # --8<-- [start:main]
-SIZES = {"hidden_size": 80, "num_layers": 4, "num_heads": 2}
+SIZES = {"hidden_size": 72, "num_layers": 6, "num_heads": 1}
 
 
 def main(
     out: Path, seed: int = 0, folder: Path | None = None,
-    steps: int = 1800, count: int = 1000,
+    steps: int = 3000, count: int = 1000,
 ) -> dict:
     """Train, let it write, judge that; write all into `out`."""
     out.mkdir(parents=True, exist_ok=True)
@@ -517,8 +517,10 @@ def main(
     torch.save({"names": characters.names, "test": stream["test"],
                 "weights": model.state_dict()}, out / "weights.pt")
     metrics["test"] = bits_a_character(model, stream["test"])
-    texts = {"written": write(model, characters, [""] * count, seed=seed),
-             "real": data["test"]}
+    texts = {
+        name: write(model, characters, [""] * count, "", temperature, seed)
+        for name, temperature in (("written", 1.0), ("cooler", 0.7))
+    } | {"real": data["test"]}
     if folder:
         heads = ["".join(re.findall(r"\b\w", poem)) for poem in data["valid"]]
         heads = [one for one in heads if {*one} <= {*characters.names}]
@@ -543,7 +545,7 @@ def report(metrics: dict, texts: dict[str, list[str]]) -> None:
     """Print what was measured, and the first texts of each kind."""
     print(f"test: {metrics['test']:.3f} bits a character")
     print("         regular  rhyme today  as in Tang  longest run: mean, most")
-    for name in ("written", "heads", "real", "chance"):
+    for name in ("written", "cooler", "heads", "real", "chance"):
         if row := metrics.get(name):
             shares = [f"{row[key]:.1%}" if key in row else ""
                       for key in ("regular", "today", "tang")]
