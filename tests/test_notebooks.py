@@ -36,6 +36,8 @@ SMALL = {
     "foundations/autodiff": "steps=30",
     "foundations/deep": "epochs=1",
     "foundations/deep_layers": "draws=1",
+    "language-models/chinese": "steps=1, count=1",
+    "language-models/chinese_tokens": "steps=1, parameters=20_000",
     "language-models/cooccurrence": "size=200_000",
     "language-models/embeddings": "size=200_000, epochs=1",
     "language-models/tokenizer": "data_size=30_000",

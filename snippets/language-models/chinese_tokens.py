@@ -141,8 +141,7 @@ def load_data(folder: Path | None = None) -> dict[str, list[str]]:
     texts = idioms() if folder is None else quatrains(folder)
     parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for number, text in enumerate(texts):
-        part = {18: "valid", 19: "test"}.get(number % 20, "train")
-        parts[part].append(text)
+        parts[{18: "valid", 19: "test"}.get(number % 20, "train")].append(text)
     held = {piece for part in ("valid", "test") for text in parts[part]
             for piece in pieces(text)}
     parts["train"] = [text for text in parts["train"]
@@ -172,8 +171,7 @@ class Characters:
 
     def decode(self, tokens: list[int]) -> str:
         """Return the text of tokens, up to the first stop."""
-        text = "".join(self.names[token] for token in tokens)
-        return text.partition("\n")[0]
+        return "".join(self.names[t] for t in tokens).partition("\n")[0]
 
     def stream(self, texts: list[str]) -> Tensor:
         """Return the tokens, (n,), of all texts, a stop around each."""
