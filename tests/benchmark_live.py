@@ -27,6 +27,11 @@ LATER = {
         }
         return times;
     }""",
+    "language-models/gpt": """async (model, lesson, milliseconds) => {
+        const times = [];
+        for (let place = 0; place < 100; place++) times.push(await milliseconds(() => lesson.ask(model, Array(model.data.length).fill(place))));
+        return times;
+    }""",
 }
 
 

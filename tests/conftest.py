@@ -53,9 +53,11 @@ def sound_training(request):
     if not loaded(request.path):
         yield
         return
+    import torch
     from model_checks import check_gradients_are_fresh, check_losses_get_logits
     from training_checks import check_training
 
+    torch.set_float32_matmul_precision("highest")  # a program that ran before may have asked for less
     with check_gradients_are_fresh(), check_losses_get_logits(), check_training():
         yield
 

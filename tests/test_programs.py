@@ -36,6 +36,25 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
     "foundations/deep_layers": ({"draws": 1}, {}, {}),
     "language-models/cooccurrence": ({"size": 200_000}, {}, {}),
     "language-models/embeddings": ({"size": 200_000, "epochs": 1}, {"RATES": (0.01,), "SIZE": 8}, {}),
+    "language-models/generation": ({"size": 100_000, "steps": 5, "count": 4}, {
+        "SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 40, "PROMPT": 16,
+    }, {
+        "test": Part("test", "real?text.bits real?text.words", may="*"), "train": Part("train", "real?text.bits real?text.words as?it?is.bits", may="*"),
+    }),
+    "language-models/generation_speed": ({"size": 100_000, "steps": 5, "wide": 32}, {"SIZES": ((16, 2), (8, 1)), "LENGTH": 40, "PROMPT": 10, "AHEAD": (2,), "bandwidth": lambda: 1e-10, "timed": lambda call: (call(), 0.001)}, {
+        "test": Part("test", "*.loss", may="*.same *.tokens?a?pass"), "train": Part("train", "*.loss", may="*.same *.tokens?a?pass"),
+    }),
+    "language-models/gpt": ({"size": 100_000, "steps": 10}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 32}, {
+        "test": Part("test", "test nats"), "valid": Part("valid", "valid.* loss.svg"), "train": Part("train", "test nats valid.* weights.pt loss.svg"),
+    }),
+    "language-models/gpt_baselines": ({"size": 100_000}, {"LONGEST": 3}, {
+        "test": Part("test", "ngram unigram fivegram zlib lzma", may="orders.svg"),
+        "valid": Part("valid", "valid.* orders.svg", may="order ngram fivegram"),
+        "train": Part("train", "ngram unigram fivegram zlib lzma valid.* orders.svg", may="order"),
+    }),
+    "language-models/gpt_nano": ({"size": 100_000}, {"NANO": (16, 1, 2, 0.0, 16, 4, 5), "OURS": {"quarter": (16, 1, 2, 0.0, 16, 4, 5)}}, {
+        "test": Part("test", "*.nats *.test"), "valid": Part("valid", "*.nats"), "train": Part("train", "*.nats *.test"),
+    }),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),
@@ -157,6 +176,48 @@ def test_the_transformer(monkeypatch):
         "test": Part("test", "rule.*", may="network.* attention.svg"),
         "validation": Part("validation", ""),
         "train": Part("train", "weights.pt", may="network.* attention.svg"),
+    })
+
+
+def reworded(program, part: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return what puts other letters in place of those of a part, z for a, y for b; words stay words."""
+
+    def alter(patch: pytest.MonkeyPatch) -> None:
+        load = program.load_data
+
+        def load_data(*given, **named):
+            data = load(*given, **named)
+            text = data[part]
+            return {**data, part: text.where((text < ord("a")) | (text > ord("z")), ord("a") + ord("z") - text)}
+
+        patch.setattr(program, "load_data", load_data)
+
+    return alter
+
+
+TINY = {"hidden_size": 8, "num_layers": 1, "num_heads": 1}
+
+
+def test_the_evaluation(monkeypatch):
+    program = load_snippet("language-models/evaluation")
+    monkeypatch.setattr(program, "SIZES", TINY)
+    monkeypatch.setattr(program, "VOCABULARIES", {"bytes": 256, "pieces": 258})
+    check_program(program, running(program, size=150_000, steps=5, count=30), {
+        "test": Part(reworded(program, "test"), "*.perplexity *.byte blocks.* overlap.* context.svg", may="*"),
+        "valid": Part(reworded(program, "valid"), ""),
+        "train": Part(reworded(program, "train"), "*.perplexity *.byte blocks.* overlap.* context.svg", may="right.* shortest *"),
+    })
+
+
+def test_the_benchmarks(monkeypatch):
+    program = load_snippet("language-models/benchmarks")
+    monkeypatch.setattr(program, "SIZES", TINY)
+    monkeypatch.setattr(program, "EACH", 10)
+    monkeypatch.setattr(program, "intervals", lambda *_: {})
+    check_program(program, running(program, size=150_000, steps=4, count=100), {
+        "test": Part(reworded(program, "test"), "groups.*.loss", may="*"),
+        "valid": Part(reworded(program, "valid"), ""),
+        "train": Part(reworded(program, "train"), "groups.*.loss runs.clean.words_2", may="*"),
     })
 
 

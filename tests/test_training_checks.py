@@ -1,5 +1,7 @@
 """The checks of training_checks accept a good loop and reject each fault, in words."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -74,16 +76,22 @@ def test_a_schedule_of_other_steps_is_seen(total, plan):
         train(steps=3, total=total, plan=plan)
 
 
-@pytest.mark.parametrize("total", [4, 12])
-def test_a_rule_for_other_steps_is_seen(total):
+def half_a_cosine(optimizer, total):
+    """Down to a tenth."""
+    return LambdaLR(optimizer, lambda step: 0.55 + 0.45 * math.cos(math.pi * min(1, step / total)))
+
+
+@pytest.mark.parametrize(("total", "plan"), [(4, rise_and_fall), (12, rise_and_fall), (12, half_a_cosine)])
+def test_a_rule_for_other_steps_is_seen(total, plan):
     with pytest.raises(AssertionError, match="LambdaLR is made for another number of steps than 6"), check_schedules():
-        train(total=total, plan=rise_and_fall)
+        train(total=total, plan=plan)
 
 
 def test_a_rise_may_end_before_the_training():
     with check_schedules():
         train(plan=fall)
         train(plan=rise_and_fall)
+        train(plan=half_a_cosine)
         train(total=3, plan=lambda optimizer, total: LinearLR(optimizer, 0.1, 1, total))
 
 

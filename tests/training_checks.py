@@ -48,15 +48,23 @@ def parameters(optimizer: Optimizer) -> list[torch.Tensor]:
 def check_steps(passes: int = 1) -> Iterator[None]:
     """Each step moves the parameters that the loss depends on, along the gradients of so many backward passes, and downhill.
 
-    Whether it goes downhill is seen at the first step of an optimizer, before momentum and decay have a say.
+    Several optimizers may share the parameters, if all step before the next backward pass. Whether it goes downhill is
+    seen at the first step of an optimizer, before momentum and decay have a say.
     """
     backward = torch.Tensor.backward
     held: dict[int, torch.Tensor] = {}  # by all optimizers; kept, so that no other one gets its id
     reached: dict[int, torch.Tensor] = {}  # by the last backward pass
     counts, before = Counter(), {}
     seen: set[Optimizer] = set()
+    stepped: set[Optimizer] = set()  # since the last backward pass
+
+    def complete() -> None:
+        lost = [tuple(one.shape) for number, one in reached.items() if stepped and number not in held]
+        assert not lost, f"the loss depends on parameters that no optimizer holds, of the shapes {lost}: hand it all of them, or set requires_grad to False"
 
     def counted(loss: torch.Tensor, *others, **named) -> None:
+        complete()
+        stepped.clear()
         reached.clear()
         reached.update(leaves(loss))
         for number, one in reached.items():
@@ -69,8 +77,7 @@ def check_steps(passes: int = 1) -> Iterator[None]:
         if not reached or not mine.keys() & reached.keys() and all(one.grad is not None for one in mine.values()):
             return  # the program gives the gradients by hand
         assert mine.keys() & reached.keys(), "the optimizer holds none of the parameters that the loss depends on: was the model replaced after it was made?"
-        lost = [tuple(one.shape) for number, one in reached.items() if number not in held]
-        assert not lost, f"the loss depends on parameters that no optimizer holds, of the shapes {lost}: hand it all of them, or set requires_grad to False"
+        stepped.add(optimizer)
         most = max(counts[number] for number in mine.keys() & reached.keys())
         assert most == passes, f"{most} backward passes before one step, not {passes}: their gradients add up"
         if optimizer not in seen:
@@ -87,6 +94,7 @@ def check_steps(passes: int = 1) -> Iterator[None]:
     try:
         with mock.patch.object(torch.Tensor, "backward", counted):
             yield
+        complete()
     finally:
         for hook in hooks:
             hook.remove()
@@ -118,8 +126,9 @@ def check_schedules() -> Iterator[None]:
             assert taken in (length - 1, length), f"{kind} is made for {length} steps and takes {taken}, with {counts[schedule.optimizer]} steps of its optimizer"
         for factor in getattr(schedule, "lr_lambdas", []):
             *used, after = map(factor, range(taken + 1))
-            if after < max(used, default=after):  # it falls, so to the end of the training
-                assert min(used) > 0 and after <= 0.05 * max(used), f"{kind} is made for another number of steps than {taken}: after them it is at {after / max(used):.0%} of its highest rate"
+            if after < max(used, default=after):  # it falls, so to the end of the training: to nothing, or to where it would stay or rise again
+                ended = after <= 0.05 * max(used) or factor(taken + 1 + taken // 10) >= after
+                assert min(used) > 0 and ended, f"{kind} is made for another number of steps than {taken}: after them it is at {after / max(used):.0%} of its highest rate"
 
 
 @contextlib.contextmanager
