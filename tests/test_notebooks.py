@@ -30,21 +30,21 @@ each_notebook = pytest.mark.parametrize(("lesson", "language"), [(lesson, langua
 
 PICTURE = re.compile(r"!\[[^\]]*\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)")
 
-# What programs that take more than a moment are asked for here, besides those that tests/test_programs.py runs small.
+# What programs that take more than a moment are asked for here, and with which constants, besides those of test_programs.SMALL.
 SMALL = {
-    "applications/recognition": {"epochs": 1},
-    "applications/sentiment": {"epochs": 1},
-    "applications/translation": {"steps": 1, "share": 0.005},
-    "language-models/benchmarks": {"size": 150_000, "steps": 2, "count": 300},
-    "language-models/evaluation": {"size": 150_000, "steps": 2, "count": 30},
-    "language-models/tokenizer": {"data_size": 30_000},
-    "models/cnn": {"epochs": 1},
-    "models/cnn_exercises": {"epochs": 1},
-    "models/overview": {"distances": [2], "lengths": [16], "most": 1, "repeats": 1},
-    "models/rnn": {"epochs": 1},
-    "models/rnn_exercises": {"epochs": 1},
-    "models/transformer": {"steps": 1, "train_days": 50},
-    "models/transformer_ablation": {"steps": 1, "train_days": 50},
+    "applications/recognition": ({"epochs": 1}, {}),
+    "applications/sentiment": ({"epochs": 1}, {}),
+    "applications/translation": ({"steps": 1, "share": 0.005}, {}),
+    "language-models/benchmarks": ({"size": 150_000, "steps": 2, "count": 100}, {"SIZES": test_programs.TINY, "EACH": 10}),
+    "language-models/evaluation": ({"size": 150_000, "steps": 2, "count": 30}, {"SIZES": test_programs.TINY, "VOCABULARIES": {"bytes": 256, "pieces": 258}}),
+    "language-models/tokenizer": ({"data_size": 30_000}, {}),
+    "models/cnn": ({"epochs": 1}, {}),
+    "models/cnn_exercises": ({"epochs": 1}, {}),
+    "models/overview": ({"distances": [2], "lengths": [16], "most": 1, "repeats": 1}, {}),
+    "models/rnn": ({"epochs": 1}, {}),
+    "models/rnn_exercises": ({"epochs": 1}, {}),
+    "models/transformer": ({"steps": 1, "train_days": 50}, {}),
+    "models/transformer_ablation": ({"steps": 1, "train_days": 50}, {}),
 }
 
 # Those that take long all the same: only `pytest --thorough` lets them run.
@@ -84,7 +84,7 @@ globals().update({})"""
 
 def small(name: str) -> tuple[dict, dict]:
     """Return the arguments and the constants with which a program takes a moment. Constants are those that can be written down."""
-    arguments, constants, _ = test_programs.SMALL.get(name, (SMALL.get(name, {}), {}, {}))
+    arguments, constants = test_programs.SMALL.get(name, SMALL.get(name, ({}, {})))[:2]
     return arguments, {one: value for one, value in constants.items() if isinstance(value, (int, tuple, list, dict))}
 
 

@@ -44,7 +44,7 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
     "language-models/generation_speed": ({"size": 100_000, "steps": 5, "wide": 32}, {"SIZES": ((16, 2), (8, 1)), "LENGTH": 40, "PROMPT": 10, "AHEAD": (2,), "bandwidth": lambda: 1e-10, "timed": lambda call: (call(), 0.001)}, {
         "test": Part("test", "*.loss", may="*.same *.tokens?a?pass"), "train": Part("train", "*.loss", may="*.same *.tokens?a?pass"),
     }),
-    "language-models/gpt": ({"size": 100_000, "steps": 10}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 32}, {
+    "language-models/gpt": ({"size": 100_000, "steps": 4}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 32}, {
         "test": Part("test", "test nats"), "valid": Part("valid", "valid.* loss.svg"), "train": Part("train", "test nats valid.* weights.pt loss.svg"),
     }),
     "language-models/gpt_baselines": ({"size": 100_000}, {"LONGEST": 3}, {
