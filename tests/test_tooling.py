@@ -207,7 +207,7 @@ def test_a_page_as_it_is_read(repository):
 
 @pytest.mark.parametrize(
     ("expression", "shown"),
-    [("0.98765 | percent", "98.8%"), ("0.98449 | percent", "98.4%"), ("0.98765 | percent(2)", "98.77%"), ("1234567 | thousands", "1,234,567"), ("2.345 | fixed", "2.35"), ("2.345 | fixed(0)", "2")],
+    [("0.98765 | percent", "98.8%"), ("0.98449 | percent", "98.4%"), ("0.98765 | percent(2)", "98.77%"), ("1234567 | thousands", "1,234,567"), ("1234.567 | thousands", "1,235"), ("2.345 | fixed", "2.35"), ("2.345 | fixed(0)", "2")],
 )
 def test_numbers_are_written_as_asked(expression, shown):
     assert pages.fill_numbers(f"[[ {expression} ]]", "index", "index.md") == shown

@@ -39,7 +39,7 @@ def word(context: jinja2.runtime.Context, said: str) -> str:
 # The filters of a number on a page, `[[ metrics.accuracy | percent ]]`, besides Jinja's own.
 FILTERS = {
     "percent": percent,
-    "thousands": lambda number: f"{number:,}",
+    "thousands": lambda number: f"{number:,.0f}",
     "fixed": lambda number, digits=2: f"{number:.{digits}f}",
     "word": word,
 }
