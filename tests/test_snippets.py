@@ -263,3 +263,25 @@ def test_functions_of_the_tooling_say_types(file):
 ])
 def test_what_is_missing_is_found(source, said):
     assert missing(source) == said
+
+
+# --- the folder of the results
+
+
+def keeps_nowhere(source: str) -> bool:
+    """Tell whether a program's `main` takes a folder for its results and does not make it, with those above it, or stops where it is there."""
+    mains = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "main" and "out" in [one.arg for one in node.args.args]]
+    return any("out.mkdir(parents=True, exist_ok=True)" not in map(ast.unparse, ast.walk(main)) for main in mains)
+
+
+@each_snippet
+def test_main_makes_the_folder_of_its_results(name):
+    """Called from another program, which has no command line to make it."""
+    assert not keeps_nowhere(snippet_path(name).read_text(encoding="utf-8")), f"snippets/{name}.py: `main` has to do `out.mkdir(parents=True, exist_ok=True)` before it writes"
+
+
+@pytest.mark.parametrize(("line", "wrong"), [
+    ("out.mkdir(parents=True, exist_ok=True)", False), ("out.mkdir(parents=True)", True), ("out.mkdir(exist_ok=True)", True), ("print(out)", True),
+])
+def test_a_folder_that_is_not_made_is_seen(line, wrong):
+    assert keeps_nowhere(f"def main(out):\n    {line}\n") == wrong and not keeps_nowhere("def main():\n    pass\n")
