@@ -22,7 +22,7 @@ from matplotlib.transforms import Bbox
 # Their figures are drawn right with tooling/matplotlibrc, as for the pages; a reader who runs the program alone loses the name of an axis
 # at the edge. When one of them is run again, let it ask for layout="constrained", and take it out here.
 ON_PAGES_ALONE = {
-    "cleaning", "deep", "deep_layers", "membership", "neuron", "neuron_overfitting", "optimizers", "overview", "quantization", "schedules", "search", "splitting",
+    "cleaning", "deep", "deep_layers", "membership", "neuron", "neuron_overfitting", "optimizers", "overview", "schedules", "search", "splitting",
 }
 NUMBER = re.compile(r"[−-]?[\d.,]+ ?%?|\$\\mathdefault\{.*\}\$")
 SEEN: set[tuple[str, int]] = set()  # files of programs and the lines that saved a figure which passed
@@ -52,7 +52,9 @@ def unread(figure: Figure, cut: bool = True) -> list[str]:
     """Return what a reader of a figure cannot read; `cut` tells whether what stands beyond its edge is lost."""
     figure.draw_without_rendering()
     shown = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
-    return [*itertools.chain.from_iterable(map(nameless, shown)), *unexplained(figure), *hidden(figure, cut)]
+    empty = [f"nothing is drawn on axes {number}" for number, axes in enumerate(figure.axes) if axes.get_visible() and not (axes.has_data() or axes.texts or axes.patches)]
+    silent = [] if words(texts_of(figure)) else ["it says no word"]
+    return [*silent, *empty, *itertools.chain.from_iterable(map(nameless, shown)), *unexplained(figure), *hidden(figure, cut)]
 
 
 def words(artists: list[Text]) -> list[str]:

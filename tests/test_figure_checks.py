@@ -36,6 +36,23 @@ def words_for_numbers():
     return figure
 
 
+def empty():
+    figure, axes = made(2)
+    axes[0].clear()
+    axes[0].set(xlabel="steps", ylabel="loss")
+    return figure
+
+
+def images(title):
+    figure, axes = plt.subplots(1, 2, layout="constrained")
+    for one in axes:
+        one.imshow([[1, 2], [3, 4]])
+        one.axis("off")
+    axes[0].set_title(title)
+    plt.close(figure)
+    return figure
+
+
 def without_legend():
     figure, axes = made()
     axes[0].get_legend().remove()
@@ -58,7 +75,7 @@ def cut_off():
 
 @pytest.mark.parametrize(("make", "wrong"), [
     (lambda: made()[0], ""), (shared_names, ""), (without_name, "the x axis has numbers and no name"), (words_for_numbers, ""),
-    (without_legend, "no legend shows `first`"), (crowded, "stand on one another"), (cut_off, "is cut off"),
+    (empty, "nothing is drawn on axes 0"), (without_legend, "no legend shows `first`"), (crowded, "stand on one another"), (cut_off, "is cut off"),
 ])
 def test_a_figure_that_cannot_be_read_is_found(make, wrong):
     found = "; ".join(unread(make()))

@@ -17,10 +17,10 @@ SWAPPED = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=",
 PLACES = {"softmax": 0, "argmax": 0, "mean": 0, "sum": 0, "amax": 0, "cumsum": 0, "unsqueeze": 0, "squeeze": 0, "flatten": 0, "cat": 1, "stack": 1}
 # What changes nothing that anybody reads. A line that is no longer printed is missed by who reads the page, where the output stands;
 # a color or a width is for the eye too. What a figure says is held by figure_checks.py.
-UNSEEN = {"plt.close(figure)", "flush", "indent"}
+UNSEEN = {"plt.close(figure)", "end", "flush", "indent"}
 LOOKS = {
-    "alpha", "capsize", "cmap", "color", "colors", "edgecolor", "edgecolors", "facecolor", "figsize", "fontsize", "frameon", "ha", "interpolation", "levels", "linestyle", "linestyles",
-    "linewidth", "linewidths", "loc", "lw", "marker", "markersize", "ms", "ncols", "s", "text_kw", "va", "width_ratios", "zorder",
+    "alpha", "bbox_to_anchor", "capsize", "cmap", "color", "colors", "edgecolor", "edgecolors", "facecolor", "figsize", "fontsize", "frameon", "ha", "interpolation", "levels", "linestyle", "linestyles",
+    "linewidth", "linewidths", "loc", "lw", "marker", "markersize", "ms", "ncols", "rotation_mode", "s", "text_kw", "va", "width_ratios", "zorder",
 }
 
 
