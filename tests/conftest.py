@@ -44,6 +44,10 @@ def load_snippet(name: str) -> ModuleType:
     code, names = watched(file.read_text(encoding="utf-8"), file.relative_to(ROOT))
     vars(module).update(names)
     exec(code, vars(module))
+    if hasattr(module, "main"):
+        from main_checks import watched_main
+
+        module.main = watched_main(module.main, file.relative_to(ROOT))
     return module
 
 
@@ -54,11 +58,12 @@ def sound_training(request):
         yield
         return
     import torch
+    from figure_checks import check_figures
     from model_checks import check_gradients_are_fresh, check_losses_get_logits
     from training_checks import check_training
 
     torch.set_float32_matmul_precision("highest")  # a program that ran before may have asked for less
-    with check_gradients_are_fresh(), check_losses_get_logits(), check_training():
+    with check_gradients_are_fresh(), check_losses_get_logits(), check_training(), check_figures():
         yield
 
 

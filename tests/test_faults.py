@@ -1,4 +1,4 @@
-"""The catalogue of planted faults can be planted."""
+"""The catalogue of planted faults can be planted; test_planting.py tests what plants them."""
 
 import re
 
@@ -31,37 +31,3 @@ def test_a_fault_says_what_a_reader_would_suffer_and_applies(fault):
         run.changed(fault, ROOT)
     except ValueError as error:
         pytest.fail(str(error), pytrace=False)
-
-
-class Planted:
-    """A copy in which a fault is planted or not, and checks that fail as they are told to."""
-
-    def __init__(self, monkeypatch, tmp_path, planted: int, clean: int):
-        self.noted, self.asked, self.now = [], [], clean
-        monkeypatch.setattr(run, "clean", lambda folder: setattr(self, "now", clean))
-        monkeypatch.setattr(run, "renew", lambda folder: setattr(self, "now", planted))
-        monkeypatch.setattr(run, "changed", lambda fault, folder: {})
-        monkeypatch.setattr(run, "note", lambda fault, found: self.noted.append(found))
-        monkeypatch.setattr(run, "check", self.check)
-        (tmp_path / ".git").mkdir()
-        (tmp_path / ".git" / "printed").write_text("", encoding="utf-8")
-
-    def check(self, folder, arguments, printed, limit=None):
-        self.asked.append(arguments[0])
-        return self.now, "tests/test_a.py::test_a" if self.now else None
-
-
-@pytest.mark.parametrize(("planted", "clean", "found", "noted"), [
-    (1, 0, "tests/test_a.py::test_a", ["tests/test_a.py::test_a"]), (1, 1, None, []), (0, 0, None, []),
-])
-def test_a_find_counts_only_where_the_check_passes_without_the_fault(monkeypatch, tmp_path, planted, clean, found, noted):
-    copy = Planted(monkeypatch, tmp_path, planted, clean)
-    fault = run.Fault("tooling/a", "Much.", [{"file": "tooling/a.py", "text": "a", "instead": "b"}], False, None)
-    assert run.plant(fault, tmp_path, tmp_path)[0] == found and copy.noted == noted
-
-
-def test_a_mutant_is_tried_by_the_checks_of_its_lesson(monkeypatch, tmp_path):
-    copy = Planted(monkeypatch, tmp_path, 1, 0)
-    (tmp_path / "snippets/models").mkdir(parents=True)
-    assert run.try_mutant("snippets/models/toy.py", "x = 1\n", tmp_path) == "tests/test_a.py::test_a"
-    assert copy.asked == ["--of=models/toy"] and (tmp_path / "snippets/models/toy.py").read_text(encoding="utf-8") == "x = 1\n"

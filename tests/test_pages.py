@@ -25,7 +25,6 @@ HEADING = re.compile(r"^(#{1,6}) (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
 FIGURE = checks.FIGURE
 LIVE = re.compile(r'^<div class="live" data-model="([^"]+)"', re.MULTILINE)
 TITLED = re.compile(r'^```python title="([^"]+)"\n--8<-- "([^":]+)', re.MULTILINE)
-SHARE = re.compile(r"(?<![\d.])(?:([01]\.\d{3})(?![\d%])|(\d+\.\d+)%)")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 
@@ -206,12 +205,8 @@ def test_results_belong_to_snippets():
 def test_what_a_program_printed_is_what_it_measured(name):
     """Each share it printed, but for those of a moment in training, is one of its metrics, or what one leaves to 1."""
     measured = [number for _, number in results.numbers(metrics(name))]
-    lines = (RESULTS / name / "output.txt").read_text(encoding="utf-8").splitlines()
-    printed = SHARE.findall("\n".join(line for line in lines if not re.match(r" *(epoch|step|fold) ", line)))
-    for share, percent in printed if measured else ():
-        scale, digits = (100, len(percent.partition(".")[2])) if percent else (1, 3)
-        told = {f"{scale * number:.{digits}f}" for measure in measured for number in (measure, 1 - measure)}
-        assert (percent or share) in told, f"docs/results/{name}/output.txt says {percent and percent + '%' or share}, which metrics.json does not"
+    wrong = checks.unmeasured((RESULTS / name / "output.txt").read_text(encoding="utf-8"), measured)
+    assert not wrong, f"docs/results/{name}/output.txt says {', '.join(wrong)}, which metrics.json does not"
 
 
 def test_results_are_small():

@@ -263,3 +263,119 @@ def test_functions_of_the_tooling_say_types(file):
 ])
 def test_what_is_missing_is_found(source, said):
     assert missing(source) == said
+
+
+# --- the folder of the results
+
+
+def keeps_nowhere(source: str) -> bool:
+    """Tell whether a program's `main` takes a folder for its results and does not make it, with those above it, or stops where it is there."""
+    mains = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "main" and "out" in [one.arg for one in node.args.args]]
+    return any("out.mkdir(parents=True, exist_ok=True)" not in map(ast.unparse, ast.walk(main)) for main in mains)
+
+
+@each_snippet
+def test_main_makes_the_folder_of_its_results(name):
+    """Called from another program, which has no command line to make it."""
+    assert not keeps_nowhere(snippet_path(name).read_text(encoding="utf-8")), f"snippets/{name}.py: `main` has to do `out.mkdir(parents=True, exist_ok=True)` before it writes"
+
+
+@pytest.mark.parametrize(("line", "wrong"), [
+    ("out.mkdir(parents=True, exist_ok=True)", False), ("out.mkdir(parents=True)", True), ("out.mkdir(exist_ok=True)", True), ("print(out)", True),
+])
+def test_a_folder_that_is_not_made_is_seen(line, wrong):
+    assert keeps_nowhere(f"def main(out):\n    {line}\n") == wrong and not keeps_nowhere("def main():\n    pass\n")
+
+
+# --- seeds
+
+
+def seeds_forgotten(source: str) -> list[int]:
+    """Return the lines where a function that has a seed calls another one of its program that asks for one, and gives it none."""
+    functions = {node.name: node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
+    takes = {name: [one.arg for one in node.args.args] for name, node in functions.items()}
+    found = set()
+    for node in functions.values():
+        for call in ast.walk(node) if "seed" in takes[node.name] else ():
+            names = takes.get(call.func.id, []) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else []
+            given = "seed" in names and (len(call.args) > names.index("seed") or any(isinstance(one, ast.Starred) for one in call.args))
+            if "seed" in names and not given and not {"seed", None} & {keyword.arg for keyword in call.keywords}:
+                found.add(call.lineno)
+    return sorted(found)
+
+
+@each_snippet
+def test_a_seed_is_handed_on(name):
+    """Else `--seed 1` makes some of the random numbers anew and leaves others, and the spread over seeds is too small."""
+    lines = seeds_forgotten(snippet_path(name).read_text(encoding="utf-8"))
+    assert not lines, f"snippets/{name}.py, lines {lines}: the function that is called takes a seed; give it the one that is there"
+
+
+@pytest.mark.parametrize(("call", "wrong"), [("load(3)", True), ("load(3, seed)", False), ("load(3, seed=seed)", False), ("load(**more)", False), ("other()", False)])
+def test_a_seed_that_is_forgotten_is_seen(call, wrong):
+    program = f"def load(count, seed=0): pass\ndef main(out, seed=0):\n    data = {call}\n"
+    assert seeds_forgotten(program) == ([3] if wrong else [])
+    assert not seeds_forgotten(program.replace("main(out, seed=0)", "main(out)"))
+
+
+# --- what is written out
+
+# What decides a result is written where it is decided: a reader does not know the default, and the next version may have another.
+WRITTEN = {
+    "train_test_split": ("random_state", "stratify"), "StratifiedKFold": ("shuffle", "random_state"), "GroupShuffleSplit": ("test_size", "random_state"),
+    "multinomial": ("generator",), "std": ("ddof",), **dict.fromkeys(("SGD", "Adam", "AdamW", "Muon"), ("lr",)),
+}
+# Where the default is meant, and why.
+MEANT = {
+    ("questions/splitting", "stratify"): "it shows how a class is lost without",
+    ("concepts/counting", "lr"): "a step is counted, none is learned",
+    ("applications/sentiment", "ddof"): "of all folds that there are",
+}
+
+
+def unwritten(source: str) -> list[tuple[int, str]]:
+    """Return the lines of a program that leave to a default what decides a result, and the keyword."""
+    found, tree = [], ast.parse(source)
+    spreads = {id(part) for node in ast.walk(tree) for key, part in spread_of(node)}
+    for call in ast.walk(tree):
+        name = getattr(call.func, "attr", getattr(call.func, "id", "")) if isinstance(call, ast.Call) else ""
+        named = {keyword.arg for keyword in getattr(call, "keywords", [])}
+        for keyword in WRITTEN.get(name, ()):
+            by_place = keyword == "lr" and len(call.args) > 1
+            set_later = keyword == "lr" and "OneCycleLR(" in source  # whose highest rate stands there
+            if keyword not in named and not by_place and not set_later and (name != "std" or id(call) in spreads):
+                found.append((call.lineno, keyword))
+    return found
+
+
+def spread_of(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Yield all parts of what is called a spread: by a key of a dictionary, or a variable."""
+    if isinstance(node, ast.Dict):
+        pairs = [(key.value, value) for key, value in zip(node.keys, node.values) if isinstance(key, ast.Constant)]
+    elif isinstance(node, ast.Assign):
+        names = [one.id for target in node.targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+        pairs = [(name, node.value) for name in names]
+    else:
+        pairs = []
+    yield from ((str(name), part) for name, value in pairs if str(name).endswith("spread") for part in ast.walk(value))
+
+
+@each_snippet
+def test_what_decides_a_result_is_written_out(name):
+    left = [(line, keyword) for line, keyword in unwritten(snippet_path(name).read_text(encoding="utf-8")) if (name, keyword) not in MEANT]
+    assert not left, f"snippets/{name}.py: write {', '.join(f'{keyword}= in line {line}' for line, keyword in left)}; tests/test_snippets.py says where a default is meant"
+
+
+def test_defaults_that_are_meant_are_there():
+    known = {(name, keyword) for name in snippet_names() for _, keyword in unwritten(snippet_path(name).read_text(encoding="utf-8"))}
+    assert known == set(MEANT)
+
+
+@pytest.mark.parametrize(("line", "keywords"), [
+    ("torch.optim.SGD(model.parameters())", ["lr"]), ("torch.optim.SGD(model.parameters(), lr=1)", []), ("torch.optim.Adam(given, rate)", []),
+    ("OneCycleLR(torch.optim.Adam(given), 0.1)", []), ("train_test_split(x, test_size=1)", ["random_state", "stratify"]),
+    ("train_test_split(x, random_state=0, stratify=None)", []), ("torch.multinomial(x, 1)", ["generator"]), ("x.std()", []),
+    ("spread = np.std(x)", ["ddof"]), ("{'spread': float(x.std(ddof=1))}", []), ("mean, spread = x.mean(), x.std()", ["ddof"]),
+])
+def test_a_default_is_seen(line, keywords):
+    assert [keyword for _, keyword in unwritten(line)] == keywords

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LinearLR, OneCycleLR
-from training_checks import check_padding_is_no_token, check_schedules, check_steps, check_training
+from torch.utils.data import DataLoader, TensorDataset
+from training_checks import check_order, check_padding_is_no_token, check_schedules, check_steps, check_training
 
 NUMBERS = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(8) % 3
@@ -101,3 +102,26 @@ def test_padding_that_is_a_token_is_seen():
         nn.utils.rnn.pad_sequence([torch.zeros(2, 3), torch.ones(1, 3)])  # numbers, no tokens
         with pytest.raises(AssertionError, match="a real token is taken for padding"):
             nn.utils.rnn.pad_sequence([torch.tensor([1, 0]), torch.tensor([3])], batch_first=True)
+
+
+def train_by(**named):
+    """Train a network on batches of a loader, and evaluate it in between on batches in order."""
+    model, data = nn.Linear(5, 3), TensorDataset(NUMBERS, LABELS)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for x, y in DataLoader(data, **named):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        for _ in DataLoader(data, batch_size=4):
+            pass
+    next(iter(DataLoader(data, batch_size=4)))
+    optimizer.step()
+
+
+def test_batches_in_the_same_order_each_time_are_seen():
+    with check_order():
+        train_by(batch_size=3, shuffle=True)
+        train_by(batch_size=8)  # all at once have no order
+        train_by(batch_sampler=[[0, 1], [3, 2]])
+    with pytest.raises(AssertionError, match="8 samples come in the same order"), check_order():
+        train_by(batch_size=3)

@@ -13,6 +13,7 @@ from unittest import mock
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 # The attribute that tells how many steps a schedule is made for.
 LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max", "PolynomialLR": "total_iters", "LinearLR": "total_iters"}
@@ -21,7 +22,7 @@ LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max", "Polynomia
 @contextlib.contextmanager
 def check_training(passes: int = 1) -> Iterator[None]:
     """Hold all training meanwhile to what the checks below say; `passes` backward passes a step are meant."""
-    with check_steps(passes), check_schedules(), check_padding_is_no_token():
+    with check_steps(passes), check_schedules(), check_padding_is_no_token(), check_order():
         yield
 
 
@@ -143,3 +144,28 @@ def check_padding_is_no_token() -> Iterator[None]:
 
     with mock.patch.object(torch._C._nn, "pad_sequence", checked):
         yield
+
+
+@contextlib.contextmanager
+def check_order() -> Iterator[None]:
+    """Batches to train on come in an order drawn by chance, each time another: none of their steps is within a loader that reads in order."""
+    iterate = DataLoader.__iter__
+    reading: list[DataLoader] = []
+
+    def noted(loader: DataLoader) -> Iterator[object]:
+        reading.append(loader)
+        try:
+            yield from iterate(loader)
+        finally:
+            reading.remove(loader)
+
+    def ahead(optimizer: Optimizer, *_) -> None:
+        ordered = [loader for loader in reading if isinstance(loader.sampler, SequentialSampler) and type(loader.batch_sampler) is BatchSampler and len(loader) > 1]
+        assert not ordered, f"{len(ordered[0].dataset)} samples come in the same order each time that they are trained on: shuffle=True"
+
+    hook = register_optimizer_step_pre_hook(ahead)
+    try:
+        with mock.patch.object(DataLoader, "__iter__", noted):
+            yield
+    finally:
+        hook.remove()

@@ -81,3 +81,14 @@ def test_damage(capsys):
     assert mixed["alone"] == found["LastValid"]["alone"]
     assert mixed["batch"] < 0.3 and mixed["changed"] > 0.7
     assert capsys.readouterr().out.count("\n") == 5
+
+
+def test_every_network_begins_with_the_same_numbers(monkeypatch):
+    """Else each run of the listing would print other shares than the page."""
+    begun = []
+    monkeypatch.setattr(last_step, "train", lambda model, longest: begun.append(torch.cat([one.detach().flatten() for one in model.parameters()])) or torch.rand(7))
+    monkeypatch.setattr(last_step, "evaluate", lambda model, longest: {"alone": torch.rand(()).item()})
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        begun.append(torch.tensor(list(last_step.main()["Packed"].values())))
+    torch.testing.assert_close(begun[:4], begun[4:], rtol=0, atol=0)

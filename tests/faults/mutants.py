@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+# Between real numbers < and <= are alike: there the comparison is turned around.
+TURNED = {ast.Lt: ">=", ast.LtE: ">", ast.Gt: "<=", ast.GtE: "<"}
 SWAPPED = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.In: "not in", ast.NotIn: "in", ast.Is: "is not", ast.IsNot: "is"}
 # What takes a dim by its place, and at which.
 PLACES = {"softmax": 0, "argmax": 0, "mean": 0, "sum": 0, "amax": 0, "cumsum": 0, "unsqueeze": 0, "squeeze": 0, "flatten": 0, "cat": 1, "stack": 1}
-# What changes nothing that anybody reads.
-UNSEEN = {"print()", "plt.close(figure)", "flush"}
+# What changes nothing that anybody reads. A line that is no longer printed is missed by who reads the page, where the output stands;
+# a color or a width is for the eye too. What a figure says is held by figure_checks.py.
+UNSEEN = {"plt.close(figure)", "end", "flush", "indent"}
+LOOKS = {
+    "alpha", "bbox_to_anchor", "capsize", "cmap", "color", "colors", "edgecolor", "edgecolors", "facecolor", "figsize", "fontsize", "frameon", "ha", "interpolation", "levels", "linestyle", "linestyles",
+    "linewidth", "linewidths", "loc", "lw", "marker", "markersize", "ms", "ncols", "rotation_mode", "s", "text_kw", "va", "width_ratios", "zorder",
+}
 
 
 class Mutant(NamedTuple):
@@ -65,9 +72,10 @@ def changes(tree: ast.Module, place: Callable[[int, int], int], data: bytes) -> 
         if isinstance(node, ast.Compare):
             left = node.left
             for operator, right in zip(node.ops, node.comparators):
-                yield node, "swapped comparison", place(left.end_lineno, left.end_col_offset), place(right.lineno, right.col_offset), f" {SWAPPED[type(operator)]} "
+                swapped = SWAPPED | TURNED if is_real(left) or is_real(right) else SWAPPED
+                yield node, "swapped comparison", place(left.end_lineno, left.end_col_offset), place(right.lineno, right.col_offset), f" {swapped[type(operator)]} "
                 left = right
-        if isinstance(node, ast.AugAssign) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and ast.unparse(node) not in UNSEEN:
+        if isinstance(node, ast.AugAssign) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and not is_unseen(node.value):
             yield node, "dropped statement", place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset), "pass"
         if isinstance(node, ast.Call):
             yield from changed_arguments(node, place, data)
@@ -86,11 +94,22 @@ def changed_arguments(node: ast.Call, place: Callable[[int, int], int], data: by
     for dim in dims:
         if (value := number(dim)) is not None:
             yield dim, "another dim", place(dim.lineno, dim.col_offset), place(dim.end_lineno, dim.end_col_offset), str(value - 1 if value else 1)
-    for keyword in (one for one in node.keywords if one.arg not in UNSEEN):
+    for keyword in (one for one in node.keywords if one.arg not in UNSEEN | LOOKS):
         begin, end = place(keyword.lineno, keyword.col_offset), place(keyword.end_lineno, keyword.end_col_offset)
         while data[end : end + 1] in (b",", b" "):
             end += 1
         yield keyword, "dropped keyword", begin, end, ""
+
+
+def is_unseen(call: ast.Call) -> bool:
+    """Tell whether a statement that is a call changes no more than what is printed, or how a figure looks."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return ast.unparse(call) in UNSEEN or name in ("print", "grid") or name == "set_visible" and "spines" in ast.unparse(call)
+
+
+def is_real(node: ast.expr) -> bool:
+    """Tell whether an expression is a real number, by a constant or a division in it."""
+    return any(isinstance(one, ast.Constant) and type(one.value) is float or isinstance(one, ast.Div) for one in ast.walk(node))
 
 
 def number(node: ast.AST | None) -> int | None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import load_snippet
 from data_checks import check_balance, check_split, shares
+from sklearn.datasets import load_digits
 
 splitting = load_snippet("questions/splitting")
 
@@ -54,6 +55,12 @@ def test_only_the_leaking_split_claims_too_much():
 def test_stratified_split_misses_no_class():
     assert min(splitting.rarest(True, range(20))) >= 5
     assert min(splitting.rarest(False, range(50))) < 3
+
+
+def test_the_rarest_digit_is_that_of_the_first_300(monkeypatch):
+    given = []
+    monkeypatch.setattr(splitting, "train_test_split", lambda labels, **named: given.append(labels) or (labels, labels))
+    assert splitting.rarest(False, range(2)) == [np.bincount(load_digits().target[:300]).min()] * 2 and len(given[0]) == 300
 
 
 def test_main(tmp_path):
