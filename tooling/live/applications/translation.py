@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tooling.live.export import load_weights, shrink, write_data, write_onnx
+from tooling.live.bare import write_onnx
+from tooling.live.export import load_weights, shrink, write_data
 
 SAMPLES = 12  # of each kind
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from tooling.live.export import load_weights, shrink, write_data, write_onnx
+from tooling.live.bare import write_onnx
+from tooling.live.export import load_weights, shrink, write_data
 
 HARDEST = 6  # so many samples come first
 SAMPLES = 64

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tooling.live.export import load_weights, rounded, shrink, write_data, write_onnx
+from tooling.live.bare import write_onnx
+from tooling.live.export import load_weights, rounded, shrink, write_data
 
 
 class Step(nn.Module):
