@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import nbformat
 import pytest
+import test_programs
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 from PIL import Image
@@ -29,28 +30,21 @@ each_notebook = pytest.mark.parametrize(("lesson", "language"), [(lesson, langua
 
 PICTURE = re.compile(r"!\[[^\]]*\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)")
 
-# What each program that takes more than a moment is asked for here, instead of its defaults.
+# What programs that take more than a moment are asked for here, besides those that tests/test_programs.py runs small.
 SMALL = {
-    "applications/recognition": "epochs=1",
-    "applications/sentiment": "epochs=1",
-    "applications/translation": "steps=1, share=0.005",
-    "foundations/autodiff": "steps=30",
-    "foundations/deep": "epochs=1",
-    "foundations/deep_layers": "draws=1",
-    "foundations/neuron": "steps=20",
-    "foundations/neuron_exercises": "starts=1, steps=2",
-    "foundations/neuron_overfitting": "steps=2",
-    "language-models/cooccurrence": "size=200_000",
-    "language-models/embeddings": "size=200_000, epochs=1",
-    "language-models/tokenizer": "data_size=30_000",
-    "models/cnn": "epochs=1",
-    "models/cnn_exercises": "epochs=1",
-    "models/overview": "distances=[2], lengths=[16], most=1, repeats=1",
-    "models/rnn": "epochs=1",
-    "models/rnn_cells": "steps=1",
-    "models/rnn_exercises": "epochs=1",
-    "models/transformer": "steps=1, train_days=50",
-    "models/transformer_ablation": "steps=1, train_days=50",
+    "applications/recognition": {"epochs": 1},
+    "applications/sentiment": {"epochs": 1},
+    "applications/translation": {"steps": 1, "share": 0.005},
+    "language-models/benchmarks": {"size": 150_000, "steps": 2, "count": 300},
+    "language-models/evaluation": {"size": 150_000, "steps": 2, "count": 30},
+    "language-models/tokenizer": {"data_size": 30_000},
+    "models/cnn": {"epochs": 1},
+    "models/cnn_exercises": {"epochs": 1},
+    "models/overview": {"distances": [2], "lengths": [16], "most": 1, "repeats": 1},
+    "models/rnn": {"epochs": 1},
+    "models/rnn_exercises": {"epochs": 1},
+    "models/transformer": {"steps": 1, "train_days": 50},
+    "models/transformer_ablation": {"steps": 1, "train_days": 50},
 }
 
 # Those that take long all the same: only `pytest --thorough` lets them run.
@@ -84,7 +78,14 @@ def doing(main, **small):
         return main(*bound.args, **bound.kwargs)
     return run
 
-main = doing(main, {})"""
+main = doing(main, **{})
+globals().update({})"""
+
+
+def small(name: str) -> tuple[dict, dict]:
+    """Return the arguments and the constants with which a program takes a moment. Constants are those that can be written down."""
+    arguments, constants, _ = test_programs.SMALL.get(name, (SMALL.get(name, {}), {}, {}))
+    return arguments, {one: value for one, value in constants.items() if isinstance(value, (int, tuple, list, dict))}
 
 
 # What each name of a program is, told by its own code.
@@ -105,7 +106,7 @@ def with_small_runs(cells: list[str], lesson: str, thorough: bool) -> Iterator[s
         if '__name__ == "__main__"' in cell:
             mark = re.match(notebooks.MARK.format(r"(\w+)"), cell)
             name = f"{folder}/{mark[1]}" if mark else lesson
-            asked = LITTLE.format(SMALL.get(name, "")) if thorough or name not in LONG else "main = lambda *given, **more: None"
+            asked = LITTLE.format(*small(name)) if thorough or name not in LONG else "main = lambda *given, **more: None"
             yield (mark[0] if mark else "") + asked
         yield cell
 

@@ -185,6 +185,15 @@ def test_results_are_as_their_run_left_them():
     assert not altered, "\n".join(altered.values())
 
 
+# As tracebacks, notes of compilers and printed paths name them.
+FOLDER_OF_A_MACHINE = re.compile(rb"(?:/(?:home|root|Users|tmp|var|work|opt)/|[A-Z]:\\\\?Users\\|/site-packages/)[^\s\"']*")
+
+
+def test_results_name_no_folder_of_the_machine_that_made_them():
+    found = {path.relative_to(ROOT).as_posix(): place[0].decode(errors="replace") for path in RESULTS.rglob("*") if path.is_file() and (place := FOLDER_OF_A_MACHINE.search(path.read_bytes()))}
+    assert not found, f"results that name folders of the machine that they were made on; let the program or its exporter leave them out: {found}"
+
+
 def test_results_belong_to_snippets():
     for record in RESULTS.rglob("run.json"):
         folder = record.parent.relative_to(RESULTS)

@@ -17,7 +17,7 @@ TITLE = re.compile(r"^# (.+?)(?: *\{[^}]*\})?$", re.MULTILINE)
 PICTURES = DOCS / "assets" / "chapters"
 WORDS = {
     "zh": ("| 课程 | 测得 | 在默认数据上从头跑一遍 |", "{seconds:.0f} 秒，{cores} 个 CPU 核"),
-    "en": ("| lesson | measured | the whole program on its default data |", "{seconds:.0f} s on {cores} CPU cores"),
+    "en": ("| lesson | measured | the whole program on its default data |", "{seconds:.0f} s on {cores} CPU {core}"),
 }
 
 
@@ -67,7 +67,9 @@ def runs(language: str, nav: list) -> str:
     rows = [heading, "|---|---|---|"]
     for page in (page for _, pages in chapters(nav) for page in pages if (SNIPPETS / f"{page}.py").is_file()):
         result = front_matter(language, page).get("result", "").rstrip("。.")
-        rows.append(f"| [{title(language, page)}]({page}.md) | {result} | {time.format(**run_record(page))} |")
+        record = run_record(page)
+        took = time.format(**record, core="core" if record["cores"] == 1 else "cores")
+        rows.append(f"| [{title(language, page)}]({page}.md) | {result} | {took} |")
     return "\n".join(rows)
 
 

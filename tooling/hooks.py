@@ -52,7 +52,7 @@ WORDS = {
         "search": "Search",
         "start": "Run the model here",
         "failed": "The script that runs the model cannot be loaded. Check your connection and try again.",
-        "ran": "Last run: {date}, Python {python}, PyTorch {torch}, {cores} CPU cores, "
+        "ran": "Last run: {date}, Python {python}, PyTorch {torch}, {cores} CPU {core}, "
         "{seconds:.0f} s, {memory:,} MB of memory at most. ",
         "download": "Download the program",
         "notebook": "Notebook",
@@ -225,7 +225,7 @@ def lesson_bar(language: str, name: str, page: Page, config: MkDocsConfig) -> st
     if result:
         result = pages.fill_numbers(result, name, f"docs/{page.file.src_uri}")
     return (
-        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record)}{result}</p>'
+        f'<div class="lesson-bar" data-search-exclude><p>{words["ran"].format(**record, core="core" if record["cores"] == 1 else "cores")}{result}</p>'
         f'<p><a href="{program}" download>{words["download"]}</a> '
         f'<a href="notebook/">{words["notebook"]}</a> '
         f'<a href="notebook/{file}" download>{words["notebook_file"]}</a>'

@@ -91,7 +91,7 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None, seed: int
         "date": date.today().isoformat(),
         "python": platform.python_version(),
         **{package: version(package).partition("+")[0] for package in PACKAGES},
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),  # those that it may use
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu, 1),
         "memory": round(peak / 2**20),

@@ -26,6 +26,12 @@ import psutil
 from tooling.lessons import LANGUAGES, ROOT, lesson_names
 from tooling.pages import programs
 
+# Tables of the tests that name programs: a copy is treated as its original.
+COPIED = {
+    "SMALL": "{{copy: SMALL[name] for name, copy in {}.items() if name in SMALL}}",
+    "LONG": "{{copy for name, copy in {}.items() if name in LONG}}",
+}
+TABLE = re.compile(r"^(SMALL|LONG)\b[^\n]* = \{(?:[^\n]*\}\n|\n.*?^\}\n)", re.MULTILINE | re.DOTALL)
 PATIENCE = 300  # seconds until a server is given up
 EDITS = 30
 
@@ -67,6 +73,11 @@ def copy_lesson(folder: Path, lesson: str, number: int) -> None:
         page = folder / "docs" / language / f"{lesson}.md"
         text = re.sub(r"^(# .+?)( \{#[\w-]+\})?$", rf"\1 {number}\2", renamed(page.read_text(encoding="utf-8")), count=1, flags=re.MULTILINE)
         page.with_stem(f"{page.stem}_{number}").write_text(text, encoding="utf-8")
+    copies = {name: f"{name}_{number}" for name in {lesson, *shown}}
+    for tests in sorted((folder / "tests").glob("test_*.py")):
+        text = tests.read_text(encoding="utf-8")
+        more = TABLE.sub(lambda table: f"{table[0]}{table[1]} |= {COPIED[table[1]].format(copies)}\n", text)
+        tests.write_text(more, encoding="utf-8")
     settings = folder / "mkdocs.yml"
     text = re.sub(rf"^( *- ){lesson}\.md\n", rf"\g<0>\1{lesson}_{number}.md\n", settings.read_text(encoding="utf-8"), flags=re.MULTILINE)
     settings.write_text(text, encoding="utf-8")
