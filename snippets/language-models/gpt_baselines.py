@@ -115,8 +115,8 @@ def discounts(counts: np.ndarray) -> np.ndarray:
     S. F. Chen and J. Goodman, An empirical study of smoothing techniques
     for language modeling, 1999: modified Kneser-Ney.
     """
-    n = np.bincount(np.minimum(counts, 4), minlength=5)  # (5,)
-    n = np.maximum(n, 1)
+    n = np.bincount(np.minimum(counts, 5), minlength=6)  # (6,)
+    n = np.maximum(n, 1)  # how many occur 0, 1, 2, 3, 4 times, and more often
     y = n[1] / (n[1] + 2 * n[2])
     off = [0] + [np.clip(c - (c + 1) * y * n[c + 1] / n[c], 0.1, c)
                  for c in (1, 2, 3)]
@@ -231,6 +231,7 @@ def plot(metrics: dict, file: Path) -> None:
     axes.axhline(metrics["zlib"], color="#e07b39", linestyle=":",
                  label="zlib")
     axes.set(xlabel="bytes in a sequence", ylabel="bits a byte", ylim=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(file)

@@ -26,7 +26,7 @@ def naive(train: bytes, text: bytes, order: int) -> list[float]:
     tables = {size: counts[size] if size == order else Counter(longer[1:] for longer in counts[size + 1]) for size in range(1, order + 1)}
     discounts = {}
     for size, table in tables.items():
-        n1, n2, n3, n4 = (max(1, sum(min(count, 4) == wanted for count in table.values())) for wanted in (1, 2, 3, 4))
+        n1, n2, n3, n4 = (max(1, sum(count == wanted for count in table.values())) for wanted in (1, 2, 3, 4))
         y = n1 / (n1 + 2 * n2)
         discounts[size] = [0] + [min(max(0.1, d), most) for d, most in ((1 - 2 * y * n2 / n1, 1), (2 - 3 * y * n3 / n2, 2), (3 - 4 * y * n4 / n3, 3))]
 
@@ -54,6 +54,15 @@ TRAIN, TEXT = bytes(CHOICE.choice(list(b"aabcd"), 400)), bytes(CHOICE.choice(lis
 def test_ngrams_are_those_of_a_naive_count(order):
     found = program.predict(array(TRAIN), array(TEXT), 6)[order - 1]
     np.testing.assert_allclose(found, naive(TRAIN, TEXT, order), rtol=1e-9)
+
+
+def test_discounts_are_those_of_the_paper():
+    """Of 10, 5, 4 and 3 sequences that occur once, twice, three and four times; how many occur more often makes no difference."""
+    y = 10 / (10 + 2 * 5)
+    expected = [0, 1 - 2 * y * 5 / 10, 2 - 3 * y * 4 / 5, 3 - 4 * y * 3 / 4]
+    for more in (0, 1, 500):
+        counts = np.repeat([1, 2, 3, 4, 9], [10, 5, 4, 3, more])
+        np.testing.assert_allclose(program.discounts(counts), np.take(expected, np.minimum(counts, 3)))
 
 
 @pytest.mark.parametrize("past", [b"", b"ab", b"zz"])
