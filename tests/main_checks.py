@@ -11,10 +11,12 @@ import json
 import math
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import page_checks
+from sklearn.exceptions import ConvergenceWarning
 
 from tooling.results import numbers
 
@@ -27,7 +29,8 @@ def watched_main(main: Callable, file: Path) -> Callable:
     @functools.wraps(main)
     def run(*given, **named) -> object:
         printed = Copy(sys.stdout)
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)  # a baseline that stopped before its end is none
             found = main(*given, **named)
         if "out" in inspect.signature(main).parameters:
             metrics = json.loads(json.dumps(found, default=float))

@@ -50,7 +50,7 @@ def test_an_encoding_that_is_missing_is_seen(line, wrong):
     assert bool(unnamed(line)) == wrong
 
 
-@pytest.mark.parametrize("said", ["找不到 katex", "Größe: 3 Äpfel"])
+@pytest.mark.parametrize("said", ["找不到 katex", "Größe: 3 Äpfel"], ids=["Chinese", "German"])
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk", "cp1252"])
 def test_what_npm_says_is_told_whatever_it_speaks(monkeypatch, tmp_path, said, encoding):
     """Words that are not UTF-8 lose letters, and no reader gets a traceback in their place."""

@@ -323,7 +323,8 @@ def test_a_seed_that_is_forgotten_is_seen(call, wrong):
 # What decides a result is written where it is decided: a reader does not know the default, and the next version may have another.
 WRITTEN = {
     "train_test_split": ("random_state", "stratify"), "StratifiedKFold": ("shuffle", "random_state"), "GroupShuffleSplit": ("test_size", "random_state"),
-    "multinomial": ("generator",), "std": ("ddof",), **dict.fromkeys(("SGD", "Adam", "AdamW", "Muon"), ("lr",)),
+    "SimpleImputer": ("strategy",), "KNNImputer": ("n_neighbors",), "SelectKBest": ("k",),
+    **dict.fromkeys(("DecisionTreeClassifier", "RandomForestClassifier", "SGDClassifier"), ("random_state",)), "multinomial": ("generator",), "std": ("ddof",), **dict.fromkeys(("SGD", "Adam", "AdamW", "Muon"), ("lr",)),
 }
 # Where the default is meant, and why.
 MEANT = {

@@ -125,3 +125,13 @@ def test_batches_in_the_same_order_each_time_are_seen():
         train_by(batch_sampler=[[0, 1], [3, 2]])
     with pytest.raises(AssertionError, match="8 samples come in the same order"), check_order():
         train_by(batch_size=3)
+
+
+def test_a_schedule_that_is_never_taken_a_step_is_seen():
+    def rise(optimizer, total):
+        schedule = LinearLR(optimizer, 0.1, 1, total)
+        schedule.step = lambda: None
+        return schedule
+
+    with pytest.raises(AssertionError, match="LinearLR is never taken a step: 6 steps"), check_schedules():
+        train(plan=rise)

@@ -122,6 +122,7 @@ def check_schedules() -> Iterator[None]:
         if not counts[schedule.optimizer]:
             continue
         kind, taken = type(schedule).__name__, schedule.last_epoch
+        assert taken or counts[schedule.optimizer] == 1, f"{kind} is never taken a step: {counts[schedule.optimizer]} steps of its optimizer have the rate of the first"
         if kind in LENGTHS and not (kind == "LinearLR" and schedule.end_factor >= schedule.start_factor):  # a rise may end before the training
             length = getattr(schedule, LENGTHS[kind])
             assert taken in (length - 1, length), f"{kind} is made for {length} steps and takes {taken}, with {counts[schedule.optimizer]} steps of its optimizer"
