@@ -41,7 +41,7 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
         "valid": Part("valid", "*.valid *.tried.*", may="*"),
         "train": Part("train", "*.test *.valid *.tried.*", may="*.rate *.largest *.unused load.svg"),
     }),
-    "language-models/experts_latent": ({"size": 100_000, "steps": 4}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 24, "num_layers": 1, "num_heads": 6}}, {
+    "language-models/experts_latent": ({"size": 100_000, "steps": 4}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 24, "num_layers": 1, "num_heads": 4}}, {
         "test": Part("test", "*.test cache.svg"),
         "valid": Part("valid", "*.valid *.tried.*", may="*.rate *.test cache.svg"),
         "train": Part("train", "*.test *.valid *.tried.* cache.svg", may="*.rate"),

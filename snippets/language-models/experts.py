@@ -237,7 +237,8 @@ class Experts(nn.Module):
 
         Then which experts they get, and by which gates: each (n, chosen).
         """
-        scores = self.router(x).softmax(dim=1)  # (n, experts)
+        scores = self.router(x) / math.sqrt(x.shape[1])
+        scores = scores.softmax(dim=1)  # (n, experts)
         chosen = (scores + self.bias).topk(self.num_chosen, dim=1).indices
         gates = scores.gather(1, chosen)  # (n, chosen), without the bias
         if self.num_chosen > 1:  # a single one would always be 1
@@ -334,16 +335,18 @@ def train(model: nn.Module, tokens: Tensor, steps: int, rate: float,
           batch_size: int, length: int,
           penalty: Callable[[], Tensor | float] = lambda: 0.0,
           after: Callable[[], None] = lambda: None) -> None:
-    """Train on (n,) tokens by AdamW, its rate falling to 0 in a line.
+    """Train on (n,) tokens by AdamW; the rate rises, then falls to 0.
 
     `penalty` returns what is added to the loss of a step; `after` is called
     when the step is done. Raises ValueError for too few tokens.
     """
     if len(tokens) <= length:
         raise ValueError(f"{len(tokens)} tokens are too few: {length} + 1")
+    warm = max(1, steps // 10)
     optimizer = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.95),
                                   weight_decay=0, fused=True)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, (steps - step) / steps))
     model.train()
     for _ in range(steps):
         starts = torch.randint(len(tokens) - length, (batch_size, 1))
@@ -505,11 +508,10 @@ def plot(shares: dict[str, Tensor], file: Path) -> None:
     figure, panels = plt.subplots(1, len(shares), figsize=(7, 2.6),
                                   sharey=True, layout="constrained")
     for axes, (name, share) in zip(panels, shares.items()):
-        percent = 100 * share.sort(dim=1, descending=True).values
-        for layer, heights in enumerate(percent):
-            places = torch.arange(len(heights)) + 0.4 * layer - 0.2
-            axes.bar(places, heights, 0.4, label=f"layer {layer + 1}",
-                     color=("#2f8fd0", "#e07b39")[layer % 2])
+        largest_first = (100 * share).sort(dim=1, descending=True).values
+        for layer, heights in enumerate(largest_first.tolist()):
+            places = [one + 0.4 * layer - 0.2 for one in range(len(heights))]
+            axes.bar(places, heights, 0.4, label=f"layer {layer + 1}")
         axes.axhline(100 / share.shape[1], color="gray", linestyle=":")
         axes.set(title=name, xticks=[], xlabel="experts")
         axes.spines[["top", "right"]].set_visible(False)
