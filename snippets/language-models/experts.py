@@ -436,7 +436,7 @@ LENGTH = 64  # bytes that the model reads
 BATCH = 16
 SIZES = {"vocabulary_size": 256, "hidden_size": 32,
          "num_layers": 2, "num_heads": 2}
-RATES = (0.005, 0.01, 0.02)  # of which the seed 0 tries all
+RATES = (0.005, 0.01, 0.02, 0.04)  # of which the seed 0 tries all
 
 
 class Setting(NamedTuple):
@@ -449,9 +449,9 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "dense": Setting((128,), 0.01),
+    "dense": Setting((128,), 0.02),
     "no balancing": Setting((64, 8, 2), 0.01),
-    "balance loss": Setting((64, 8, 2), 0.01, weight=0.01),
+    "balance loss": Setting((64, 8, 2), 0.02, weight=0.01),
     "bias": Setting((64, 8, 2), 0.01, bias_step=0.002),
     "wide": Setting((512,), 0.01),
 }
@@ -467,7 +467,7 @@ def fit(model: ExpertGPT, setting: Setting, tokens: Tensor, rate: float,
 
 
 def main(out: Path, seed: int = 0, folder: Path | None = None,
-         size: int = 1_000_000, steps: int = 600) -> dict:
+         size: int = 1_000_000, steps: int = 450) -> dict:
     """Train all networks, and write what came of it into `out`.
 
     With the seed 0 each tries all rates; its best in validation counts.

@@ -514,7 +514,7 @@ def kept_bytes(model: CachedGPT, tokens: Tensor) -> float:
 
 # --8<-- [start:main]
 def main(out: Path, seed: int = 0, folder: Path | None = None,
-         size: int = 1_000_000, steps: int = 400) -> dict:
+         size: int = 1_000_000, steps: int = 300) -> dict:
     """Train with each attention, and write what came of it into `out`.
 
     With the seed 0 each tries all rates; its best in validation counts.

@@ -221,7 +221,7 @@ def test_main_writes_its_results(ran):
         kind, more, _ = program.SETTINGS[name]
         size = 2 * more[0] * 6 if kind is program.GroupedAttention else sum(more)
         assert one["bytes"] == 2 * size * 2
-        assert len(one["tried"]) == 3 and 3 < one["test"] < 8 and one["valid"] == one["tried"][str(one["rate"])]
+        assert len(one["tried"]) == len(program.RATES) and 3 < one["test"] < 8 and one["valid"] == one["tried"][str(one["rate"])]
 
 
 def test_another_seed_takes_the_rates_that_were_best(tmp_path, monkeypatch):
