@@ -492,8 +492,8 @@ SETTINGS = {  # an attention, its sizes, and the rate that was best
     "multi-head": (GroupedAttention, (4,), 0.01),
     "grouped, 2": (GroupedAttention, (2,), 0.01),
     "multi-query": (GroupedAttention, (1,), 0.01),
-    "latent, 24": (LatentAttention, (24, 8), 0.01),
-    "latent, 8": (LatentAttention, (8, 8), 0.01),
+    "latent, 48": (LatentAttention, (48, 16), 0.01),
+    "latent, 16": (LatentAttention, (16, 16), 0.01),
 }
 
 
