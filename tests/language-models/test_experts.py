@@ -341,7 +341,7 @@ def ran(tmp_path_factory):
     out = tmp_path_factory.mktemp("experts")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256})
-        return out, program.main(out, size=100_000, steps=12)
+        return out, program.main(out, size=100_000, steps=12, tune=True)
 
 
 def test_main_writes_its_results(ran):
@@ -354,7 +354,7 @@ def test_main_writes_its_results(ran):
     assert all(("largest" in one) == (one["parameters"] != one["active"]) for one in metrics.values())
 
 
-def test_another_seed_takes_the_rates_that_were_best(tmp_path, monkeypatch):
+def test_without_tuning_the_rates_are_those_that_were_best(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256})
     metrics = program.main(tmp_path, seed=3, size=100_000, steps=1)
     for name, setting in program.SETTINGS.items():

@@ -209,7 +209,7 @@ def ran(tmp_path_factory):
     out = tmp_path_factory.mktemp("experts_latent")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256, "num_heads": 4})
-        return out, program.main(out, size=100_000, steps=10)
+        return out, program.main(out, size=100_000, steps=10, tune=True)
 
 
 def test_main_writes_its_results(ran):
@@ -224,7 +224,7 @@ def test_main_writes_its_results(ran):
         assert len(one["tried"]) == len(program.RATES) and 3 < one["test"] < 8 and one["valid"] == one["tried"][str(one["rate"])]
 
 
-def test_another_seed_takes_the_rates_that_were_best(tmp_path, monkeypatch):
+def test_without_tuning_the_rates_are_those_that_were_best(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256, "num_heads": 4})
     metrics = program.main(tmp_path, seed=3, size=100_000, steps=1)
     assert {name: one["rate"] for name, one in metrics.items()} == {name: rate for name, (_, _, rate) in program.SETTINGS.items()}
