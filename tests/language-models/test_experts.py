@@ -342,7 +342,7 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256})
         patch.setattr(program, "RATES", (0.01, 0.02))
-        return out, program.main(out, size=50_000, steps=4, tune=True)
+        return out, program.main(out, size=100_000, steps=4, tune=True)
 
 
 def test_main_writes_its_results(ran):
@@ -357,7 +357,7 @@ def test_main_writes_its_results(ran):
 
 def test_without_tuning_the_rates_are_those_that_were_best(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256})
-    metrics = program.main(tmp_path, seed=3, size=50_000, steps=1)
+    metrics = program.main(tmp_path, seed=3, size=100_000, steps=1)
     for name, setting in program.SETTINGS.items():
         assert metrics[name.replace(" ", "_")]["rate"] == setting.rate
 
@@ -370,6 +370,6 @@ def test_experts_that_are_never_chosen_are_counted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256})
     monkeypatch.setattr(program, "fit", shut)
-    metrics = program.main(tmp_path, seed=1, size=50_000, steps=1)
+    metrics = program.main(tmp_path, seed=1, size=100_000, steps=1)
     assert metrics["no_balancing"]["unused"] == 6, "three in each of two layers"
     assert 0.2 <= metrics["no_balancing"]["largest"] <= 0.5

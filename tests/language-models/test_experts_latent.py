@@ -210,7 +210,7 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256, "num_heads": 4})
         patch.setattr(program, "RATES", (0.01, 0.02))
-        return out, program.main(out, size=50_000, steps=4, tune=True)
+        return out, program.main(out, size=100_000, steps=4, tune=True)
 
 
 def test_main_writes_its_results(ran):
@@ -227,6 +227,6 @@ def test_main_writes_its_results(ran):
 
 def test_without_tuning_the_rates_are_those_that_were_best(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "SIZES", SMALL | {"vocabulary_size": 256, "num_heads": 4})
-    metrics = program.main(tmp_path, seed=3, size=50_000, steps=1)
+    metrics = program.main(tmp_path, seed=3, size=100_000, steps=1)
     assert {name: one["rate"] for name, one in metrics.items()} == {name: rate for name, (_, _, rate) in program.SETTINGS.items()}
     assert all(math.isfinite(one["test"]) for one in metrics.values())
