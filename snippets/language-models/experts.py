@@ -310,7 +310,7 @@ class ExpertGPT(GPT):
 
 # --8<-- [start:balance]
 def balance_loss(layer: Experts) -> Tensor:
-    """Return a number that is least, 1, where all experts have one load.
+    """Return 1 for even loads, (experts,), and more for others.
 
     W. Fedus et al., Switch Transformers: Scaling to trillion parameter
     models with simple and efficient sparsity, 2022.
@@ -408,7 +408,7 @@ def choose(build: Callable[[], nn.Module],
            seed: int) -> tuple[nn.Module, dict]:
     """Build and fit a network with each rate; return the best and its losses.
 
-    The best is that of the validation part, the first of equals.
+    The best is that of the part valid, (n,) tokens, the first of equals.
     """
     tried, best = {}, math.inf
     for rate in rates:

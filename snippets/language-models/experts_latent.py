@@ -321,7 +321,7 @@ class LatentAttention(nn.Module):
         return weigh(q @ k.mT + distance) @ v
 
     def absorbed(self, q: Tensor, latent: Tensor, distance: Tensor) -> Tensor:
-        """Return the same without any key or value: latents are enough."""
+        """Return the same (batch, heads, time, size) of latents alone."""
         key, value = (
             layer.weight.unflatten(0, (self.num_heads, -1))
             for layer in (self.key, self.value)
@@ -462,7 +462,7 @@ def choose(build: Callable[[], nn.Module],
            seed: int) -> tuple[nn.Module, dict]:
     """Build and fit a network with each rate; return the best and its losses.
 
-    The best is that of the validation part, the first of equals.
+    The best is that of the part valid, (n,) tokens, the first of equals.
     """
     tried, best = {}, math.inf
     for rate in rates:
