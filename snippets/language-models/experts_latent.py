@@ -263,7 +263,7 @@ class GroupedAttention(nn.Module):
 class LatentAttention(nn.Module):
     """Attention whose keys and values are made of one short vector.
 
-    DeepSeek-AI, DeepSeek-V2: A strong, economical, and efficient
+    A. Liu et al., DeepSeek-V2: A strong, economical, and efficient
     mixture-of-experts language model, 2024. Queries are not compressed.
     """
 
