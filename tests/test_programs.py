@@ -36,6 +36,16 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
     "foundations/deep_layers": ({"draws": 1}, {}, {}),
     "language-models/cooccurrence": ({"size": 200_000}, {}, {}),
     "language-models/embeddings": ({"size": 200_000, "epochs": 1}, {"RATES": (0.01,), "SIZE": 8}, {}),
+    "language-models/experts": ({"size": 100_000, "steps": 3}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}}, {
+        "test": Part("test", "*.test", may="*.largest *.unused load.svg"),
+        "valid": Part("valid", "*.valid *.tried.*"),
+        "train": Part("train", "*.test *.valid *.tried.*", may="*.largest *.unused load.svg"),
+    }),
+    "language-models/experts_latent": ({"size": 100_000, "steps": 3}, {"SIZES": {"vocabulary_size": 256, "hidden_size": 24, "num_layers": 1, "num_heads": 4}}, {
+        "test": Part("test", "*.test cache.svg"),
+        "valid": Part("valid", "*.valid *.tried.*"),
+        "train": Part("train", "*.test *.valid *.tried.* cache.svg"),
+    }),
     "language-models/generation": ({"size": 100_000, "steps": 5, "count": 4}, {
         "SIZES": {"vocabulary_size": 256, "hidden_size": 16, "num_layers": 1, "num_heads": 2}, "LENGTH": 40, "PROMPT": 16,
     }, {
