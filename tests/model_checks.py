@@ -38,6 +38,10 @@ def check_model(
     answers at every position of its last input and knows nothing of what comes after. Whoever lets a check be
     skipped says why beside the call.
     """
+    assert not y.is_floating_point(), (
+        "y holds classes, whole numbers; check a network that gives back other numbers, such as pixels, as a layer: "
+        "check_model(make, x, torch.arange(len(x))), without classes"
+    )
     assert len(y) >= 4, "a batch of four or more is needed to see whether its samples mix"
     checks = {
         "first_loss": lambda: check_first_loss(make, x, y, classes),

@@ -17,6 +17,7 @@ from tooling import glossary, pages, references
 from tooling.claims import CLAIM
 from tooling.lessons import DOCS, SHARED, SNIPPETS, metrics
 
+UNFINISHED = re.compile(r"TODO|FIXME|TBD|lorem ipsum|待补|待定|待续|未完")
 FIGURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
 HEADING = re.compile(r"#{1,6} (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
 BLOCK = re.compile(r'(?:\?\?\?\+?|!!!) [\w ]+"(.*)"$')
@@ -453,7 +454,7 @@ def wrong_words(text: Text, language: str) -> list[Problem]:
 
 def careless(text: Text, language: str) -> list[Problem]:
     """Return what was left unfinished in a text: notes, doubled words, brackets and quotes without a partner."""
-    found = [(text.line, f"`{match[0]}` is left in the text: finish it") for match in re.finditer(r"TODO|FIXME|TBD|lorem ipsum|待补|待定|待续|未完", text.source)]
+    found = [(text.line, f"`{match[0]}` is left in the text: finish it") for match in UNFINISHED.finditer(text.source)]
     found += [(text.line_of(match.start()), f"`{match[0]}`: no space before the %, as programs print it") for match in re.finditer(r"[\dNxy] %", text.words)]
     doubled = r"\b([A-Za-z]+)\s+\1\b" if language == "en" else "的的|了了|是是|在在|和和|有有|不不|就就|把把|会会|[，。；：、？！]{2}|(?!一)([一-鿿]{3,})\\1"
     for match in re.finditer(doubled, text.words, re.IGNORECASE):

@@ -33,7 +33,7 @@ def labels(name: str) -> list[str]:
 @pytest.mark.parametrize("page", page_names("zh"))
 def test_every_label_has_its_chinese(page):
     missing = [(name, words) for name in shown(page) for words in labels(name) if figures.chinese(words, name)[0] is None]
-    said = [f"{FIGURES[name].relative_to(ROOT)}: `{words}` has no Chinese: add it to docs/figures.yml" for name, words in missing]
+    said = [f"{FIGURES[name].relative_to(ROOT)}: `{words}` has no Chinese: add it to docs/figures.yml, to `same` where both languages write it alike" for name, words in missing]
     if missing:
         pytest.fail("\n".join(said), pytrace=False)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_checks import UNFINISHED
 from torch import nn
 
 from tooling.lessons import ROOT, SNIPPETS, sections, shared, snippet_names, snippet_path
@@ -102,6 +103,7 @@ def test_every_model_is_checked():
 
 
 PROGRAM = """
+from page_checks import UNFINISHED
 from torch import nn
 class Base(nn.Module):
     pass
@@ -231,6 +233,24 @@ def missing(source: str, shapes: bool = True) -> list[str]:
         if shapes and any(ARRAY.search(ast.unparse(kind)) for kind in types if kind) and not SHAPE.search(told):
             found.append(f"{name} takes or returns tensors and names no shape such as (batch, 3, 32, 32)")
     return found
+
+
+def unfinished(file: Path) -> list[str]:
+    """Return what an author left to be done in a file, each with its place."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [f"{file.relative_to(file.parents[2])}, line {number}: `{found[0]}` is left: finish it" for number, line in enumerate(lines, 1) if (found := UNFINISHED.search(line))]
+
+
+@each_snippet
+def test_nothing_is_left_unfinished_in_a_program_or_its_test(name):
+    chapter, _, short = name.rpartition("/")
+    left = unfinished(snippet_path(name)) + unfinished(ROOT / "tests" / chapter / f"test_{short}.py")
+    assert not left, "\n".join(left)
+
+
+def test_what_is_left_unfinished_is_found(tmp_path):
+    (tmp_path / "toy.py").write_text('"""Say what it does: TODO."""\n', encoding="utf-8")
+    assert len(unfinished(tmp_path / "toy.py")) == 1 and unfinished(tmp_path / "none.py") == []
 
 
 @each_snippet
