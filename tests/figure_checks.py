@@ -77,8 +77,9 @@ def nameless(axes: Axes) -> Iterator[str]:
 
 
 def unexplained(figure: Figure) -> Iterator[str]:
-    """Yield what has a name for a legend that does not stand there."""
+    """Yield what has a name for a legend that does not stand there, and legends of nothing."""
     legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
+    yield from ("a legend shows nothing" for legend in legends if not legend.get_texts())
     explained = {said for legend in legends for said in words(legend.get_texts())}
     for axes in figure.axes:
         for name in axes.get_legend_handles_labels()[1]:
