@@ -22,7 +22,7 @@ from matplotlib.transforms import Bbox
 # Their figures are drawn right with tooling/matplotlibrc, as for the pages; a reader who runs the program alone loses the name of an axis
 # at the edge. When one of them is run again, let it ask for layout="constrained", and take it out here.
 ON_PAGES_ALONE = {
-    "cleaning", "deep", "deep_layers", "membership", "neuron", "neuron_overfitting", "optimizers", "overview", "schedules", "search", "splitting",
+    "cleaning", "deep", "deep_layers", "membership", "neuron", "neuron_overfitting", "optimizers", "overview", "rules", "schedules", "search", "splitting",
 }
 NUMBER = re.compile(r"[−-]?[\d.,]+ ?%?|\$\\mathdefault\{.*\}\$")
 SEEN: set[tuple[str, int]] = set()  # files of programs and the lines that saved a figure which passed
