@@ -22,7 +22,7 @@ from matplotlib.transforms import Bbox
 # Their figures are drawn right with tooling/matplotlibrc, as for the pages; a reader who runs the program alone loses the name of an axis
 # at the edge. When one of them is run again, let it ask for layout="constrained", and take it out here.
 ON_PAGES_ALONE = {
-    "cleaning", "deep", "deep_layers", "membership", "neuron", "neuron_overfitting", "optimizers", "overview", "schedules", "search", "splitting",
+    "cleaning", "deep", "deep_layers", "membership", "neuron", "neuron_overfitting", "optimizers", "overview", "rules", "schedules", "search", "splitting",
 }
 NUMBER = re.compile(r"[−-]?[\d.,]+ ?%?|\$\\mathdefault\{.*\}\$")
 SEEN: set[tuple[str, int]] = set()  # files of programs and the lines that saved a figure which passed
@@ -77,8 +77,9 @@ def nameless(axes: Axes) -> Iterator[str]:
 
 
 def unexplained(figure: Figure) -> Iterator[str]:
-    """Yield what has a name for a legend that does not stand there."""
+    """Yield what has a name for a legend that does not stand there, and legends of nothing."""
     legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
+    yield from ("a legend shows nothing" for legend in legends if not legend.get_texts())
     explained = {said for legend in legends for said in words(legend.get_texts())}
     for axes in figure.axes:
         for name in axes.get_legend_handles_labels()[1]:

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tooling.lessons import RESULTS, ROOT
 
-PICTURES = (".svg", ".png")
+FIGURES = ".svg"  # a PNG is of what a live model needs
 Run = Callable[[Path], Mapping]
 Found = dict[str, object]
 
@@ -145,17 +145,17 @@ def check_program(program: ModuleType, run: Run, parts: Mapping[str, Part] = {},
     """Hold a program to its seed, to answers that no batch changes, and to what it measures on which part."""
     scatter(1)
     first = outcome(run, unsteady)
-    check_kept(program, first)
+    check_kept(program, first, unsteady)
     check_repeatable(run, first, unsteady)
     for name, part in parts.items():
         check_part(program, run, first, name, part, unsteady)
 
 
-def check_kept(program: ModuleType, found: Found) -> None:
+def check_kept(program: ModuleType, found: Found, unsteady: str = "") -> None:
     """The program draws what is stored for its pages, no less and no more, and keeps what its live model is made of."""
     name = program.__watch__.file.relative_to("snippets").with_suffix("").as_posix()
-    made = {file for file in found if file.endswith(PICTURES)}
-    stored = {path.name for path in (RESULTS / name).iterdir() if path.name.endswith(PICTURES)} if (RESULTS / name).is_dir() else made
+    made = {file for file in found if file.endswith(FIGURES)}
+    stored = {path.name for path in (RESULTS / name).iterdir() if path.name.endswith(FIGURES) and not matches(path.name, unsteady)} if (RESULTS / name).is_dir() else made
     assert made == stored, f"snippets/{name}.py draws {sorted(made)}, docs/results/{name} holds {sorted(stored)}: did it lose one, or are its results older?"
     live = ROOT / "tooling" / "live" / f"{name}.py"
     if live.is_file() and "weights" in live.read_text(encoding="utf-8"):

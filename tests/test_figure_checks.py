@@ -1,5 +1,7 @@
 """The checks of figures find what a reader cannot read, and let pass what is fine."""
 
+import warnings
+
 import matplotlib.pyplot as plt
 import pytest
 from figure_checks import check_figures, unread
@@ -56,6 +58,16 @@ def images(title):
 def without_legend():
     figure, axes = made()
     axes[0].get_legend().remove()
+    return figure
+
+
+def legend_of_nothing():
+    figure, axes = made()
+    for line in list(axes[0].lines):
+        line.remove()
+    axes[0].scatter([1, 2], [3, 4])
+    with warnings.catch_warnings(action="ignore"):
+        axes[0].legend()
     return figure
 
 

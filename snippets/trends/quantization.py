@@ -116,7 +116,7 @@ def main(out: Path, seed: int = 0, runs: int = 5, epochs: int = 30) -> dict:
     """Train, then quantize in all ways; write the results into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     seeds = range(1000 * seed, 1000 * seed + runs)
-    images, labels, test, test_labels = load_data()
+    images, labels, test, test_labels = load_data(seed)
     linear = LogisticRegression(max_iter=1000).fit(images, labels)
     models = [train(images, labels, one, epochs) for one in seeds]
     full = [evaluate(model, test, test_labels) for model in models]
@@ -154,7 +154,7 @@ def main(out: Path, seed: int = 0, runs: int = 5, epochs: int = 30) -> dict:
 # --8<-- [start:figures]
 def draw(metrics: dict, file: Path) -> None:
     """Draw the accuracy against the bits of a weight."""
-    figure, axes = plt.subplots(figsize=(6, 3))
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     colors = {"one scale a matrix": "#e07b39", "one scale a row": "#3d85c6"}
     for name, color in colors.items():
         values = [metrics[name][f"bits_{bits}"] for bits in BITS]
