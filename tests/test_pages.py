@@ -14,7 +14,7 @@ import yaml
 
 from tooling import glossary, hooks, pages, results
 from tooling.claims import claims
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, load_json, metrics, page_names, run_record, sections, snippet_names, snippet_path, stale_results
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, load_json, metrics, page_names, program_of, run_record, sections, snippet_names, snippet_path, stale_results
 
 PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
 each_page = pytest.mark.parametrize(("language", "page"), PAGES)
@@ -229,7 +229,7 @@ def test_every_figure_of_a_result_is_shown(page):
 @each_page
 def test_live_models_are_of_programs_of_the_page(language, page):
     shown = pages.programs(language, page)
-    other = [name for name in LIVE.findall(pages.source(language, page)) if shown and name not in shown]  # the home page shows none
+    other = [name for name in LIVE.findall(pages.source(language, page)) if shown and program_of(name) not in shown]  # the home page shows none
     assert not other, f"docs/{language}/{page}.md lets {other} run, and shows the programs {list(shown)}"
 
 
