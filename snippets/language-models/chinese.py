@@ -498,7 +498,7 @@ BATCH, RATE = 48, 0.02  # texts a step
 
 
 def main(out: Path, seed: int = 0, folder: Path | None = None,
-         steps: int = 1000, count: int = 300) -> dict:
+         steps: int = 700, count: int = 300) -> dict:
     """Train, let it write, judge that; write all into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     data = load_data(folder)
@@ -512,20 +512,22 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
     torch.set_float32_matmul_precision("medium")  # faster where bfloat16 is
     model = Poet(len(characters.names), **SIZES, dropout=0.1).to(device)
     parameters = sum(one.numel() for one in model.parameters())
+    shown = ("regular", "rhyme") if folder else ("regular",)
     print(f"{len(data['train']):,} texts to train on, {parameters:,} "
-          "parameters\n step  valid  regular   rhyme  what it writes")
+          "parameters\n step  valid", *(f"{name:>7}" for name in shown),
+          " what it writes")
     course: dict[str, list[float]] = {
-        "step": [], "valid": [], "regular": [], "rhyme": []}
+        name: [] for name in ("step", "valid", *shown)}
 
     def watch(step: int) -> None:
         bits = evaluate(model, rows["valid"]) + rare["valid"]
         texts = write(model, characters, [""] * 100, seed=seed + step)
         found = judge(texts, [], form)
-        for name, value in zip(course, (step, bits, found["regular"],
-                                        found.get("rhyme", 0.0))):
-            course[name].append(value)
-        print(f"{step:5}  {bits:.3f} {found['regular']:8.0%} "
-              f"{found.get('rhyme', 0.0):7.0%}  {texts[0][:21]}", flush=True)
+        values = step, bits, *(found[name] for name in shown)
+        for some, value in zip(course.values(), values):
+            some.append(value)
+        print(f"{step:5}  {bits:.3f}", *(f"{one:7.0%}" for one in values[2:]),
+              f" {texts[0][:21]}", flush=True)
 
     losses = train(model, rows["train"], steps, BATCH, RATE, watch)
     torch.save({"names": characters.names, "test": rows["test"],
@@ -544,7 +546,7 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
     for name, some in (texts | {"real": data["test"]}).items():
         metrics[name] = judge(some, data["train"], form)
     report(metrics, texts)
-    plot(course, bool(folder), out / "course.svg")
+    plot(course, out / "course.svg")
     text = json.dumps(metrics, indent=2) + "\n"
     (out / "metrics.json").write_text(text, encoding="utf-8")
     return metrics
@@ -565,7 +567,7 @@ def report(metrics: dict, texts: dict[str, list[str]]) -> None:
         print(f"{name}:", *(text[:38] for text in some[:4]), sep="\n  ")
 
 
-def plot(course: dict[str, list[float]], poems: bool, file: Path) -> None:
+def plot(course: dict[str, list[float]], file: Path) -> None:
     """Draw the bits, and which share is regular and rhymes, over the steps."""
     plt.rcParams["svg.fonttype"] = "none"  # text stays text
     figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.6),
@@ -573,7 +575,7 @@ def plot(course: dict[str, list[float]], poems: bool, file: Path) -> None:
     left.plot(course["step"], course["valid"], "o-", color="#e07b39")
     left.set(xlabel="steps", ylabel="bits a character")
     for name, color in (("regular", "#2f8fd0"), ("rhyme", "#7a5fb5")):
-        if name == "regular" or poems:
+        if name in course:
             right.plot(course["step"], course[name], "o-", color=color,
                        label=name)
     right.set(xlabel="steps", ylabel="share of what it writes",

@@ -604,7 +604,7 @@ SIZES = (1024, 4096)  # of the vocabularies of byte pairs
 
 
 def main(out: Path, seed: int = 0, folder: Path | None = None,
-         steps: int = 500, parameters: int = 600_000) -> dict:
+         steps: int = 300, parameters: int = 600_000) -> dict:
     """Compare all tokens on the same texts; write the results into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     data = load_data(folder)

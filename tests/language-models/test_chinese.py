@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from conftest import load_snippet
 from model_checks import check_eight_bits, check_export, check_model, exported, tokens
-from test_chinese_baselines import POEMS, invent
+from poems import POEMS, invent
 from torch import nn
 
 from tooling.lessons import exporter_path
