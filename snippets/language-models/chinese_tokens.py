@@ -219,6 +219,35 @@ def split(text: str | bytes) -> list[str]:
 # --8<-- [end:split]
 
 
+# --8<-- [start:naive]
+# From language-models/bpe.py, word for word:
+def pairs(word: str) -> list[str]:
+    """Return the tokens of a word two by two: abc holds ab and bc."""
+    return [word[at:at + 2] for at in range(len(word) - 1)]
+
+
+def train_naively(words: Counter[str], size: int) -> list[str]:
+    """Return the merges that make a vocabulary of `size` tokens.
+
+    R. Sennrich, B. Haddow and A. Birch, Neural machine translation of rare
+    words with subword units, 2016. Merge number n makes the token 256 + n.
+    """
+    merges: list[str] = []
+    while len(merges) < size - 256:
+        counts = Counter()
+        for word, times in words.items():
+            for pair in pairs(word):
+                counts[pair] += times
+        if not counts:
+            break
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        token = chr(256 + len(merges))
+        words = {word.replace(best, token): words[word] for word in words}
+        merges.append(best)
+    return merges
+# --8<-- [end:naive]
+
+
 # --8<-- [start:quickly]
 # From language-models/tokenizer.py, word for word:
 def train_quickly(words: Counter[str], size: int) -> list[str]:
