@@ -145,13 +145,16 @@ def test_titles_of_blocks_are_names_of_their_programs(language, page):
 
 @each_page
 def test_what_a_program_printed_stands_below_it(language, page):
-    included = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
-    for (above, section), (file, _) in zip([("nothing", ""), *included], included):
-        if not file.endswith(".py"):
-            name = above.removesuffix(".py")
-            assert file == f"{name}/output.txt" and section == list(sections(name))[-1], (
-                f"docs/{language}/{page}.md: {file} stands below {above}:{section}; put it below the last section of its program"
-            )
+    """And what it printed on real data, below or above that."""
+    above, last = "nothing", ""
+    for file, section in pages.includes(pages.source(language, page), f"docs/{language}/{page}.md"):
+        if file.endswith(".py"):
+            above, last = file, section
+            continue
+        name = above.removesuffix(".py")
+        assert file.endswith("/output.txt") and program_of(file.removesuffix("/output.txt")) == name and last == list(sections(name))[-1], (
+            f"docs/{language}/{page}.md: {file} stands below {above}:{last}; put it below the last section of its program"
+        )
 
 
 @each_snippet
