@@ -42,7 +42,6 @@ SMALL = {
     "foundations/neuron_overfitting": "steps=2",
     "language-models/chinese": "steps=1, count=1",
     "language-models/chinese_baselines": "count=1",
-    "language-models/chinese_tokens": "steps=1, parameters=20_000",
     "language-models/cooccurrence": "size=200_000",
     "language-models/embeddings": "size=200_000, epochs=1",
     "language-models/tokenizer": "data_size=30_000",

@@ -228,9 +228,6 @@ CHINESE = {
     "language-models/chinese_baselines": ({"count": 5}, {"ORDERS": (1, 2)}, {
         "test": Part("test", "test real.regular", may="real.*"), "valid": Part("valid", "valid.* orders.svg", may="order test ngram.*"), "train": Part("train", "test valid.* orders.svg", may="*"),
     }),
-    "language-models/chinese_tokens": ({"steps": 5, "parameters": 20_000}, {"SIZES": (300,)}, {
-        "test": Part("test", "*.test *.test_token", may="*.tokens bits.svg"), "valid": Part("valid", "*.valid *.valid_token"), "train": Part("train", "*.test *.valid", may="*"),
-    }),
 }
 
 
