@@ -14,7 +14,7 @@ import yaml
 
 from tooling import glossary, hooks, pages, results
 from tooling.claims import claims
-from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, load_json, metrics, page_names, run_record, sections, snippet_names, snippet_path, stale_results
+from tooling.lessons import DOCS, LANGUAGES, RESULTS, ROOT, SNIPPETS, altered_results, load_json, metrics, page_names, program_of, run_record, sections, snippet_names, snippet_path, stale_results
 
 PAGES = [(language, page) for language in LANGUAGES for page in page_names(language)]
 each_page = pytest.mark.parametrize(("language", "page"), PAGES)
@@ -144,13 +144,16 @@ def test_titles_of_blocks_are_names_of_their_programs(language, page):
 
 @each_page
 def test_what_a_program_printed_stands_below_it(language, page):
-    included = pages.includes(pages.source(language, page), f"docs/{language}/{page}.md")
-    for (above, section), (file, _) in zip([("nothing", ""), *included], included):
-        if not file.endswith(".py"):
-            name = above.removesuffix(".py")
-            assert file == f"{name}/output.txt" and section == list(sections(name))[-1], (
-                f"docs/{language}/{page}.md: {file} stands below {above}:{section}; put it below the last section of its program"
-            )
+    """And what it printed on real data, below or above that."""
+    above, last = "nothing", ""
+    for file, section in pages.includes(pages.source(language, page), f"docs/{language}/{page}.md"):
+        if file.endswith(".py"):
+            above, last = file, section
+            continue
+        name = above.removesuffix(".py")
+        assert file.endswith("/output.txt") and program_of(file.removesuffix("/output.txt")) == name and last == list(sections(name))[-1], (
+            f"docs/{language}/{page}.md: {file} stands below {above}:{last}; put it below the last section of its program"
+        )
 
 
 @each_snippet
@@ -233,7 +236,7 @@ def test_every_figure_of_a_result_is_shown(page):
 @each_page
 def test_live_models_are_of_programs_of_the_page(language, page):
     shown = pages.programs(language, page)
-    other = [name for name in LIVE.findall(pages.source(language, page)) if shown and name not in shown]  # the home page shows none
+    other = [name for name in LIVE.findall(pages.source(language, page)) if shown and program_of(name) not in shown]  # the home page shows none
     assert not other, f"docs/{language}/{page}.md lets {other} run, and shows the programs {list(shown)}"
 
 

@@ -117,7 +117,7 @@ def seeded(name: str) -> bool:
 
 
 def test_every_program_with_a_seed_is_run_small():
-    missing = set(filter(seeded, snippet_names())) - set(SMALL) - set(loaded(Path(__file__)).split())
+    missing = set(filter(seeded, snippet_names())) - set(SMALL) - set(CHINESE) - set(loaded(Path(__file__)).split())
     assert not missing, f"no test of tests/test_programs.py runs {', '.join(sorted(missing))} small: hand it to check_program, and say what is measured on which part"
 
 
@@ -230,6 +230,33 @@ def test_the_benchmarks(monkeypatch):
         "valid": Part(reworded(program, "valid"), ""),
         "train": Part(reworded(program, "train"), "groups.*.loss runs.clean.words_2", may="*"),
     })
+
+
+CHINESE = {
+    "language-models/chinese": ({"steps": 2, "count": 2}, {"SIZES": {"hidden_size": 16, "num_layers": 1, "num_heads": 2}}, {
+        "test": Part("test", "test real.regular", may="real.* weights.pt"), "valid": Part("valid", "course.valid.* course.svg"), "train": Part("train", "test weights.pt course.valid.*", may="*"),
+    }),
+    "language-models/chinese_baselines": ({"count": 5}, {"ORDERS": (1, 2)}, {
+        "test": Part("test", "test real.regular", may="real.*"), "valid": Part("valid", "valid.2 orders.svg", may="valid.1 order test ngram.*"), "train": Part("train", "test valid.2 orders.svg", may="*"),
+    }),
+}
+
+
+@pytest.mark.parametrize("name", CHINESE)
+def test_the_programs_for_chinese(name, monkeypatch):
+    """On few idioms; the texts of a part are altered by reading them backward."""
+    arguments, constants, parts = CHINESE[name]
+    program = load_snippet(name)
+    small = {part: texts[:200] for part, texts in program.load_data().items()}
+    for constant, value in constants.items():
+        monkeypatch.setattr(program, constant, value)
+    monkeypatch.setattr(program, "load_data", lambda folder=None: small)
+
+    def backward(part: str) -> Callable[[pytest.MonkeyPatch], None]:
+        other = small | {part: [text[::-1] for text in small[part]]}
+        return lambda patch: patch.setattr(program, "load_data", lambda folder=None: other)
+
+    check_program(program, running(program, **arguments), {name: part._replace(labels=backward(part.labels)) for name, part in parts.items()})
 
 
 def test_the_ablation(monkeypatch):

@@ -40,15 +40,15 @@ def lesson_names(language: str) -> list[str]:
 
 
 def snippet_path(name: str) -> Path:
-    """Return the file of a snippet. Raises SiteError where there is none."""
-    path = SNIPPETS / f"{name}.py"
+    """Return the file of a snippet, also of one that made a result on real data. Raises SiteError where there is none."""
+    path = SNIPPETS / f"{program_of(name)}.py"
     if not path.is_file():
         raise SiteError(f"snippets/{name}.py does not exist; there are: {', '.join(snippet_names())}")
     return path
 
 
 def exporter_path(name: str) -> Path:
-    """Return where the exporter of a lesson's live model lies, whether it has one or not."""
+    """Return where the exporter of a live model lies, whether there is one or not: `models/cnn`, on real data `models/cnn/cifar10`."""
     return ROOT / "tooling" / "live" / f"{name}.py"
 
 
@@ -115,13 +115,19 @@ def run_record(name: str) -> dict:
     return load_json(RESULTS / name / "run.json")
 
 
-def fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
+def program_of(result: str) -> str:
+    """Return the snippet that made a result: `models/cnn` for its run on real data, `models/cnn/cifar10`, too."""
+    return "/".join(result.split("/")[:2])
+
+
+def fingerprints(name: str, root: Path | None = None, result: str | None = None) -> dict[str, str]:
     """Return the hash of a snippet's file, that of its program, comments and docstrings aside, and that of its exporter.
 
-    `root` is where the repository lies, if it is another one. Raises SyntaxError for what is no program.
+    `root` is where the repository lies, if it is another one; `result` is `models/cnn/cifar10` for a run on real data, which
+    has its own exporter. Raises SyntaxError for what is no program.
     """
     text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
-    return file_fingerprints(name, root) | {"program": program_fingerprint(text)}
+    return file_fingerprints(name, root, result) | {"program": program_fingerprint(text)}
 
 
 @reads.follows
@@ -134,11 +140,11 @@ def program_fingerprint(text: str) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def file_fingerprints(name: str, root: Path | None = None) -> dict[str, str]:
-    """Return the hash of a snippet's file and that of its exporter, which are quickly found."""
+def file_fingerprints(name: str, root: Path | None = None, result: str | None = None) -> dict[str, str]:
+    """Return the hash of a snippet's file and that of the exporter of a result, which are quickly found."""
     text = (root / "snippets" / f"{name}.py" if root else snippet_path(name)).read_text(encoding="utf-8")
     found = {"file": hashlib.sha256(text.encode()).hexdigest()}
-    parts = [(root or ROOT) / "tooling" / "live" / file for file in (f"{name}.py", "export.py")]
+    parts = [(root or ROOT) / "tooling" / "live" / file for file in (f"{result or name}.py", "export.py")]
     if parts[0].is_file():
         found["live"] = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return found
@@ -174,21 +180,24 @@ def stale_results(names: list[str] | None = None) -> dict[str, str]:
         def older(record: dict) -> bool:
             return record.get("file") != current["file"] and record.get("program") != fingerprints(name)["program"]
 
+        def exported(record: dict, result: str) -> bool:
+            return record.get("live") == file_fingerprints(name, result=result).get("live")
+
         try:
             record = run_record(name)
         except SiteError:
             record = {}
         if older(record):
             stale[name] = f"docs/results/{name} is older than snippets/{name}.py; run `python -m tooling.results {name}`"
-        elif record.get("live") != current.get("live"):
+        elif not exported(record, name):
             stale[name] = f"docs/results/{name} is older than tooling/live/{name}.py, or than tooling/live/export.py; run `python -m tooling.results {name}`"
         for path in sorted((RESULTS / name).glob("*/run.json")):
-            data = path.parent.name
-            if older(load_json(path)):
-                stale[f"{name}/{data}"] = (
-                    f"docs/results/{name}/{data} is older than snippets/{name}.py; "
-                    f"run `python -m tooling.results {name} --data {data}=FOLDER`"
-                )
+            data, record = path.parent.name, load_json(path)
+            again = f"run `python -m tooling.results {name} --data {data}=FOLDER`"
+            if older(record):
+                stale[f"{name}/{data}"] = f"docs/results/{name}/{data} is older than snippets/{name}.py; {again}"
+            elif not exported(record, f"{name}/{data}"):
+                stale[f"{name}/{data}"] = f"docs/results/{name}/{data} is older than tooling/live/{name}/{data}.py, or than tooling/live/export.py; {again}"
         for path in sorted((RESULTS / name).rglob("seeds.json")):
             result = path.parent.relative_to(RESULTS).as_posix()
             kept = load_json(path)

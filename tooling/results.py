@@ -41,12 +41,13 @@ PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib")
 def run(name: str, folder: Path, data: tuple[str, Path] | None = None, seed: int | None = None) -> tuple[Path, dict]:
     """Run a snippet in an empty folder; return where its results lie, and the record of the run.
 
-    With a seed other than its own nothing is exported for the page.
+    With a seed other than its own nothing is exported for the page; a run on real data has an exporter of its own.
 
     Raises SiteError, with the end of what it printed, where the program fails.
     """
     stem = Path(name).name
-    ran = fingerprints(name)  # now: the snippet may be edited while it runs
+    result = f"{name}/{data[0]}" if data else name
+    ran = fingerprints(name, result=result)  # now: the snippet may be edited while it runs
     shutil.copy(snippet_path(name), folder)
     environment = os.environ | {
         "MATPLOTLIBRC": str(ROOT / "tooling" / "matplotlibrc"),
@@ -83,8 +84,8 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None, seed: int
     shutil.move(folder / "output.txt", made / "output.txt")
     if not (made / "metrics.json").is_file():
         (made / "metrics.json").write_text("{}\n", encoding="utf-8")
-    if exporter_path(name).is_file() and not data and seed is None:
-        export(name, made)
+    if exporter_path(result).is_file() and seed is None:
+        export(result, made)
     (made / "weights.pt").unlink(missing_ok=True)  # made again by each run, and not committed
     record = {
         **ran,
@@ -102,7 +103,7 @@ def run(name: str, folder: Path, data: tuple[str, Path] | None = None, seed: int
 
 
 def export(name: str, made: Path) -> None:
-    """Let a lesson's exporter make what its page runs of the weights in `made`; keep what it measured as `live`.
+    """Let the exporter of a result make what a page runs of the weights in `made`; keep what it measured as `live`.
 
     Raises SiteError, with the end of what it printed, where it fails.
     """

@@ -301,12 +301,14 @@ def renew(folder: Path) -> None:
         if not (folder / "snippets" / f"{name}.py").is_file():
             continue
         current = fingerprints(name, folder)
-        for record in (folder / "docs" / "results" / name).rglob("run.json"):
+        results = folder / "docs" / "results"
+        for record in (results / name).rglob("run.json"):
             known = json.loads(record.read_text(encoding="utf-8"))
-            if record.parent != folder / "docs" / "results" / name and known["data"] == "as shipped":
+            if record.parent != results / name and known["data"] == "as shipped":
                 continue
-            record.write_text(json.dumps(known | current, indent=2) + "\n", encoding="utf-8")
-        for several in (folder / "docs" / "results" / name).rglob("seeds.json"):
+            now = fingerprints(name, folder, record.parent.relative_to(results).as_posix())
+            record.write_text(json.dumps(known | now, indent=2) + "\n", encoding="utf-8")
+        for several in (results / name).rglob("seeds.json"):
             known = json.loads(several.read_text(encoding="utf-8"))
             several.write_text(json.dumps(known | {part: current[part] for part in ("file", "program")}) + "\n", encoding="utf-8")
 
