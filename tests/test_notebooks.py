@@ -36,6 +36,8 @@ SMALL = {
     "applications/sentiment": ({"epochs": 1}, {}),
     "applications/translation": ({"steps": 1, "share": 0.005}, {}),
     "language-models/benchmarks": ({"size": 150_000, "steps": 2, "count": 100}, {"SIZES": test_programs.TINY, "EACH": 10}),
+    "language-models/chinese": ({"steps": 1, "count": 1}, {"SIZES": {"hidden_size": 16, "num_layers": 1, "num_heads": 2}}),
+    "language-models/chinese_baselines": ({"count": 1}, {"ORDERS": (1, 2)}),
     "language-models/evaluation": ({"size": 150_000, "steps": 2, "count": 30}, {"SIZES": test_programs.TINY, "VOCABULARIES": {"bytes": 256, "pieces": 258}}),
     "language-models/tokenizer": ({"data_size": 30_000}, {}),
     "models/cnn": ({"epochs": 1}, {}),
