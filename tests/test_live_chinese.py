@@ -68,14 +68,15 @@ def test_the_form_and_the_heads_are_kept(site, browser):
 
 
 def test_characters_are_understood_in_both_forms(site, browser):
-    script = "async ({ load }, { lesson, encode }) => { const { data } = await load(lesson); return ['雲後 云！', 'a', '', '床'].map((text) => encode(data, text)); }"
+    script = "async ({ load }, { lesson, encode }) => { const { data } = await load(lesson); return ['云后 山！', 'a', '', '床', '千里還', '千里还'].map((text) => encode(data, text)); }"
     with reading(browser, site) as tab:
         open_page(tab, site, address("en", PAGE))
         found = ask(tab, site, LESSON, script)
     names = STORED["names"]
-    assert found[0] == {"signs": list("雲後云"), "tokens": [names.index("雲"), names.index("後"), names.index("雲")]}
+    assert found[0] == {"signs": list("云后山"), "tokens": [names.index("雲"), names.index("後"), names.index("山")]}
     assert found[1] == {"signs": ["a"], "tokens": [None]} and found[2] == {"signs": [], "tokens": []}
     assert names[found[3]["tokens"][0]] == "牀"
+    assert ["".join(names[token] for token in one["tokens"]) for one in found[4:]] == ["千里還", "千裏還"], "a text in traditional characters is changed"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -85,15 +86,15 @@ def test_a_poem_is_written_and_changed(site, browser, language):
         field, (mode, size), temperature = panel.locator("input[type=text]"), panel.locator("select").all(), panel.locator("input[type=range]")
         written(tab)
         size.select_option("7")
-        field.fill("千里江陵一日还")
+        field.fill("朝辞白帝彩云间")
         written(tab)
         box = panel.locator("input[type=checkbox]")
         assert box.is_checked() == (language == "zh")
         box.set_checked(False)
         expect(panel.locator(".live-poem p")).to_have_count(4)
-        assert re.fullmatch(program.POEM, poem(tab)) and poem(tab).startswith("千里江陵一日還，") and len(poem(tab)) == 32
+        assert re.fullmatch(program.POEM, poem(tab)) and poem(tab).startswith("朝辭白帝彩雲間，") and len(poem(tab)) == 32
         box.set_checked(True)
-        assert poem(tab).startswith("千里江陵一日还，")
+        assert poem(tab).startswith("朝辞白帝彩云间，")
         mode.select_option(label=WORDS[language][1])
         size.select_option("5")
         field.fill("春夏")

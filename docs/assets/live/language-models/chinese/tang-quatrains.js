@@ -32,12 +32,16 @@ export function start(place) {
   return begin(place, lesson, WORDS.title, build);
 }
 
-/** Return the tokens of the characters of a text without its marks, null for an unknown one; simplified ones are the most frequent traditional. */
+/**
+ * Return the tokens of the characters of a text without its marks, null for an unknown one. Simplified ones are the most frequent
+ * traditional; but a text in which one is traditional is so as a whole: the 里 of 千里江陵一日還 is no 裏.
+ */
 export function encode(data, text) {
   const [names, simplified] = [[...data.names], [...data.simplified]];
   const signs = [...text.normalize("NFC").replaceAll(/[\s\p{P}]/gu, "")];
+  const traditional = signs.some((sign) => names.includes(sign) && !simplified.includes(sign));
   const tokens = signs.map((sign) => {
-    const found = [simplified.indexOf(sign, 2), names.indexOf(sign, 2)].find((token) => token >= 2);
+    const found = (traditional ? [names, simplified] : [simplified, names]).map((list) => list.indexOf(sign, 2)).find((token) => token >= 2);
     return found ?? null;
   });
   return { signs, tokens };
