@@ -107,6 +107,7 @@ def load_data(folder: Path | None = None,
 
 
 # --8<-- [start:norm]
+# From language-models/modern_layers.py, word for word:
 class RMSNorm(nn.Module):
     """Scale each vector to a root mean square of 1, then each number.
 
@@ -126,6 +127,7 @@ class RMSNorm(nn.Module):
 
 
 # --8<-- [start:rotary]
+# From language-models/modern_layers.py, word for word:
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
     """Turn each pair of numbers of x, (..., time, size), by its angle.
 
@@ -139,7 +141,24 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
 # --8<-- [end:rotary]
 
 
+# --8<-- [start:plain]
+# From language-models/modern_layers.py, word for word:
+class PlainMLP(nn.Module):
+    """Two matrices with GELU between them, as in GPT-2."""
+
+    def __init__(self, hidden_size: int, inner_size: int):
+        super().__init__()
+        self.up_proj = nn.Linear(hidden_size, inner_size, bias=False)
+        self.down_proj = nn.Linear(inner_size, hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (..., hidden) of the same."""
+        return self.down_proj(F.gelu(self.up_proj(x)))
+# --8<-- [end:plain]
+
+
 # --8<-- [start:gated]
+# From language-models/modern_layers.py, word for word:
 class GatedMLP(nn.Module):
     """SwiGLU: what one matrix finds passes a gate that another one opens.
 
@@ -160,6 +179,7 @@ class GatedMLP(nn.Module):
 
 
 # --8<-- [start:grouped]
+# From language-models/modern_layers.py, word for word:
 class GroupedAttention(nn.Module):
     """Several queries share a key and a value; both may be normalized.
 
@@ -235,9 +255,7 @@ class DesignedBlock(nn.Module):
         if design.gated:  # 3 matrices of 8/3 are as large as 2 of 4
             self.mlp = GatedMLP(hidden_size, 8 * hidden_size // 3)
         else:
-            self.mlp = nn.Sequential(
-                nn.Linear(hidden_size, 4 * hidden_size, bias=False), nn.GELU(),
-                nn.Linear(4 * hidden_size, hidden_size, bias=False))
+            self.mlp = PlainMLP(hidden_size, 4 * hidden_size)
 
     def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
         """Return (batch, time, hidden) of the same; angles: (time, size/2)."""
@@ -268,12 +286,12 @@ class DesignedNetwork(nn.Module):
         pairs = hidden_size // num_heads // 2  # in a head
         speed = 10000 ** -(torch.arange(pairs) / pairs)  # (pairs,)
         self.register_buffer("speed", speed, persistent=False)
-        for name, weight in self.named_parameters():  # as in GPT-2
+        std = 0.02 * math.sqrt(768 / hidden_size)  # GPT-2's, at its width
+        for name, weight in self.named_parameters():
             if weight.dim() == 2:
-                last = name.endswith(("o_proj.weight", "down_proj.weight",
-                                      "mlp.2.weight"))
+                last = name.endswith(("o_proj.weight", "down_proj.weight"))
                 scale = math.sqrt(2 * num_layers) if last else 1
-                nn.init.normal_(weight, std=0.02 / scale)
+                nn.init.normal_(weight, std=std / scale)
         if not design.untied:
             self.head.weight = self.embedding.weight
 
@@ -284,7 +302,7 @@ class DesignedNetwork(nn.Module):
         """
         time = torch.arange(tokens.shape[1], device=tokens.device)  # (time,)
         x, angles = self.embedding(tokens), None
-        if self.positions:
+        if self.positions is not None:
             x = x + self.positions(time)
         else:
             angles = time[:, None] * self.speed  # (time, pairs): radians
@@ -295,6 +313,7 @@ class DesignedNetwork(nn.Module):
 
 
 # --8<-- [start:muon]
+# From language-models/modern_layers.py, word for word:
 def orthogonalize(matrix: Tensor) -> Tensor:
     """Move the singular values of a (rows, columns) matrix to about 1.
 
@@ -335,7 +354,7 @@ class Muon(torch.optim.Optimizer):
 
 
 # --8<-- [start:train]
-LENGTH, BATCH_SIZE = 64, 16  # bytes that the network reads, and pieces
+LENGTH, BATCH_SIZE = 64, 8  # bytes that the network reads, and pieces
 SIZES = {"vocabulary_size": 256, "hidden_size": 96, "num_layers": 2,
          "num_heads": 4, "length": LENGTH}
 
@@ -350,7 +369,7 @@ def optimizers_of(model: DesignedNetwork, rate: float,
     adam = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 0.1},
          {"params": others, "weight_decay": 0.0}][not decay:],
-        lr=rate, betas=(0.9, 0.95))
+        lr=rate, betas=(0.9, 0.95), fused=True)
     return [adam, Muon(matrices, muon_rate)] if muon_rate else [adam]
 
 
@@ -379,7 +398,7 @@ def train(design: Design, tokens: Tensor, steps: int, rate: float,
     optimizers = optimizers_of(model, rate, muon_rate)
     rise = max(1, steps // 20)
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
-        (step + 1) / rise, (steps - step) / (steps - rise)))
+        (step + 1) / rise, (steps - step) / (steps - rise + 1)))
         for optimizer in optimizers]
     places = torch.arange(LENGTH + 1)
     chance = torch.Generator().manual_seed(seed)
@@ -438,7 +457,7 @@ def bits(nats: float) -> float:
 
 
 # --8<-- [start:main]
-RATES, MUON_RATES = (0.002, 0.004, 0.008), (0.01, 0.02, 0.04)
+RATES, MUON_RATES = (0.0015, 0.003, 0.006), (0.01, 0.02, 0.04)
 
 
 class Tried(NamedTuple):
@@ -490,7 +509,7 @@ def summary(values: list[float]) -> dict:
 
 
 def main(out: Path, seed: int = 0, folder: Path | None = None,
-         size: int = 2_000_000, steps: int = 500, seeds: int = 5) -> dict:
+         size: int = 2_000_000, steps: int = 800, seeds: int = 5) -> dict:
     """Give each design what `steps` of GPT-2 cost; return the metrics.
 
     What a change gains is told seed by seed: both networks of a pair read
@@ -500,8 +519,8 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
     data = load_data(folder, size)
     budget = steps * flops_of(Design())
     numbers = list(range(1000 * seed, 1000 * seed + seeds))
-    print("            parameters  steps   rate  CPU s  bits a byte     gained")
-    design, rate, metrics, last = Design(), 0.0, {}, None
+    print("            parameters  steps    rate  CPU s  bits a byte    gained")
+    design, rate, metrics, last = Design(), 0.0, {}, []
     for name, change in CHANGES.items():
         design = design._replace(**change)
         cost = flops_of(design)
@@ -512,7 +531,11 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
         found["flops"], runs = cost, found["test"]["runs"]
         found["gain"] = summary([a - b for a, b in zip(last or runs, runs)])
         metrics[name], last = found, runs
-        print(line(name, found), flush=True)
+        test, gain = (f"{found[key]['mean']:.3f} ± {found[key]['spread']:.3f}"
+                      for key in ("test", "gain"))
+        print(f"{name:12}{found['parameters']:10,}{found['steps']:7}"
+              f"{found['rate']:8}{found['cpu_seconds']:7.1f}  {test}  {gain}",
+              flush=True)
     first = metrics["GPT-2"]["test"]["runs"]
     metrics["all"] = summary([a - b for a, b in zip(first, last)])
     text = json.dumps(metrics, indent=2) + "\n"
@@ -523,15 +546,6 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
 
 
 # --8<-- [start:report]
-def line(name: str, found: dict) -> str:
-    """Return what a design came to, as a line of the table."""
-    test, gain = (f"{found[key]['mean']:.3f} ± {found[key]['spread']:.3f}"
-                  for key in ("test", "gain"))
-    return (f"{name:12}{found['parameters']:10,}{found['steps']:7}"
-            f"{found['rate']:7}{found['cpu_seconds']:7.1f}  {test}"
-            + f"  {gain}" * (name != "GPT-2"))
-
-
 def plot(metrics: dict[str, dict], file: Path) -> None:
     """Draw each run as a point, and their means, with what they gain."""
     plt.rcParams["svg.fonttype"] = "none"  # text stays text

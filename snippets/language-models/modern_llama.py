@@ -4,6 +4,7 @@
 import json
 import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 
 # --8<-- [start:norm]
-# From language-models/modern.py, word for word:
+# From language-models/modern_layers.py, word for word:
 class RMSNorm(nn.Module):
     """Scale each vector to a root mean square of 1, then each number.
 
@@ -35,7 +36,7 @@ class RMSNorm(nn.Module):
 
 
 # --8<-- [start:rotary]
-# From language-models/modern.py, word for word:
+# From language-models/modern_layers.py, word for word:
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
     """Turn each pair of numbers of x, (..., time, size), by its angle.
 
@@ -50,7 +51,7 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
 
 
 # --8<-- [start:gated]
-# From language-models/modern.py, word for word:
+# From language-models/modern_layers.py, word for word:
 class GatedMLP(nn.Module):
     """SwiGLU: what one matrix finds passes a gate that another one opens.
 
@@ -71,7 +72,7 @@ class GatedMLP(nn.Module):
 
 
 # --8<-- [start:grouped]
-# From language-models/modern.py, word for word:
+# From language-models/modern_layers.py, word for word:
 class GroupedAttention(nn.Module):
     """Several queries share a key and a value; both may be normalized.
 
@@ -133,27 +134,23 @@ class Config(NamedTuple):
 
 
 NORMALIZED = {"llama": False, "qwen3": True}  # by the model_type
-REFUSED = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu",
-           "use_sliding_window": False, "quantization_config": None}
+NEEDED = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu",
+          "use_sliding_window": False, "quantization_config": None}
 SCALING = ("factor", "low_freq_factor", "high_freq_factor",
            "original_max_position_embeddings")
 
 
 def read_config(values: dict) -> Config:
-    """Return what config.json says; raises CheckpointError.
-
-    Newer files have all of the rotary positions in one place, older ones
-    the base by itself.
-    """
+    """Return what config.json says; raises CheckpointError."""
     kind = values.get("model_type")
     if kind not in NORMALIZED:
         raise CheckpointError(f"model_type {kind!r} is not supported; "
                               f"supported: {', '.join(NORMALIZED)}")
-    for name, value in REFUSED.items():
+    for name, value in NEEDED.items():
         if values.get(name, value) != value:
             raise CheckpointError(f"{name} {values[name]!r} is not supported")
     rope = {"rope_theta": values.get("rope_theta", 10000.0),
-            **(values.get("rope_scaling") or {}),
+            **(values.get("rope_scaling") or {}),  # in older files
             **(values.get("rope_parameters") or {})}
     rope["rope_type"] = rope.get("rope_type", rope.get("type", "default"))
     if rope["rope_type"] not in ("default", "llama3"):
@@ -167,11 +164,14 @@ def read_config(values: dict) -> Config:
         raise CheckpointError(f"config.json lacks {', '.join(missing)}")
     heads = values["num_attention_heads"]
     size = 128 if kind == "qwen3" else values["hidden_size"] // heads
-    found = {"num_key_value_heads": heads, "tie_word_embeddings": False}
+    found = {"num_key_value_heads": heads, "head_dim": size,
+             "tie_word_embeddings": False, "normalized": NORMALIZED[kind]}
     found |= {name: value for name, value in values.items()
               if name in Config._fields and value is not None}
-    return Config(**{"head_dim": size} | found, rope=rope,
-                  normalized=NORMALIZED[kind])
+    if heads % found["num_key_value_heads"]:
+        raise CheckpointError(f"{heads} heads are no multiple of those for "
+                              f"keys, {found['num_key_value_heads']}")
+    return Config(**found, rope=rope)
 # --8<-- [end:config]
 
 
@@ -184,7 +184,8 @@ def speeds(config: Config) -> Tensor:
     `high` times stay, and between them it is a mixture.
     """
     size, rope = config.head_dim, config.rope
-    speed = 1 / rope["rope_theta"] ** (torch.arange(0, size, 2) / size)  # (pairs,)
+    share = torch.arange(0, size, 2) / size  # (pairs,)
+    speed = 1 / rope["rope_theta"] ** share  # (pairs,)
     if rope["rope_type"] == "llama3":
         factor, low, high, length = (rope[name] for name in SCALING)
         turns = length * speed / (2 * math.pi)
@@ -226,11 +227,7 @@ class Llama(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size,
                                  bias=False)
-        self.tie()
-
-    def tie(self) -> None:
-        """Let one table be input and output, where it is so."""
-        if self.config.tie_word_embeddings:
+        if config.tie_word_embeddings:
             self.lm_head.weight = self.embed_tokens.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -250,42 +247,26 @@ def load_json(file: Path) -> dict:
     if not file.is_file():
         raise CheckpointError(f"{file} is missing")
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file} is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{file} holds no object")
-    return found
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} holds no JSON object") from error
 
 
-class Stored(NamedTuple):
-    """Where a tensor lies: in which file, by what name, of what shape."""
-
-    file: Path
-    name: str
-    shape: tuple[int, ...]
-
-
-def find_tensors(folder: Path) -> dict[str, Stored]:
-    """Return where each tensor lies, by its name in `Llama`.
-
-    Raises CheckpointError for a file that is missing or damaged.
-    """
-    index, files = folder / "model.safetensors.index.json", {
-        folder / "model.safetensors"}
+def find_tensors(folder: Path) -> dict[str, tuple[Path, str, tuple]]:
+    """Find each tensor's file, name and shape; raises CheckpointError."""
+    index, names = folder / "model.safetensors.index.json", [
+        "model.safetensors"]
     if index.is_file():
         names = load_json(index).get("weight_map", {}).values()
-        files = {folder / Path(name).name for name in names}
     found = {}
-    for file in sorted(files):
+    for file in sorted({folder / Path(name).name for name in names}):
         if not file.is_file():
             raise CheckpointError(f"{file} is missing")
         try:
             with safe_open(file, "pt") as tensors:
                 for name in tensors.keys():
                     shape = tuple(tensors.get_slice(name).get_shape())
-                    short = name.removeprefix("model.")
-                    found[short] = Stored(file, name, shape)
+                    found[name.removeprefix("model.")] = file, name, shape
         except SafetensorError as error:
             raise CheckpointError(f"{file} is damaged: {error}") from error
     return found
@@ -296,13 +277,13 @@ def compare(wanted: dict[str, tuple], found: dict[str, tuple]) -> None:
     other = {f"{name} {shape}, not {wanted[name]}" for name, shape
              in found.items() if shape != wanted.get(name, shape)}
     for names, told in (
-        (wanted.keys() - found, "tensors are missing"),
-        (found.keys() - wanted, "tensors have no place in the network"),
-        (other, "tensors are not as large as config.json says"),
-    ):
+            (wanted.keys() - found, "are missing"),
+            (found.keys() - wanted, "have no place in the network"),
+            (other, "are not as large as config.json says")):
         if names:
             first = sorted(names)[:3] + ["..."] * (len(names) > 3)
-            raise CheckpointError(f"{len(names)} {told}: {', '.join(first)}")
+            raise CheckpointError(f"{len(names)} tensors {told}: "
+                                  f"{', '.join(first)}")
 
 
 def read_checkpoint(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
@@ -318,21 +299,21 @@ def read_checkpoint(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     if config.tie_word_embeddings:  # the table is the head too
         del wanted["lm_head.weight"]
         stored.pop("lm_head.weight", None)
-    compare(wanted, {name: one.shape for name, one in stored.items()})
+    compare(wanted, {name: shape for name, (*_, shape) in stored.items()})
     weights = {}
-    for name, one in stored.items():
-        with safe_open(one.file, "pt") as tensors:
-            weights[name] = tensors.get_tensor(one.name).to(dtype)
+    for place, (file, name, _) in stored.items():
+        with safe_open(file, "pt") as tensors:
+            weights[place] = tensors.get_tensor(name).to(dtype)
     model.load_state_dict(weights, strict=False, assign=True)
-    model.tie()
+    if config.tie_word_embeddings:
+        model.lm_head.weight = model.embed_tokens.weight
     return model.eval()
 
 
 def write_checkpoint(model: Llama, values: dict, folder: Path) -> None:
     """Write a network, and the values of config.json, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(values, indent=2) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
     weights = {name if name.startswith("lm_head") else f"model.{name}": weight
                for name, weight in model.state_dict().items()}
     if model.config.tie_word_embeddings:
@@ -363,55 +344,45 @@ PUBLISHED = {  # what config.json says
         "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
         "tie_word_embeddings": True},
 }
-TOKENS = 4096  # in the cache
 
 
 def count(config: Config) -> dict:
-    """Return how many parameters a network has, and the bytes of its cache.
-
-    The cache holds keys and values of 4,096 tokens in 2 bytes a number.
-    """
+    """Return the parameters, and the bytes that 4,096 tokens keep."""
     with torch.device("meta"):
         model = Llama(config)
-    heads = config.num_key_value_heads
-    cache = 4 * config.num_hidden_layers * heads * config.head_dim * TOKENS
-    return {
-        "parameters": sum(one.numel() for one in model.parameters()),
-        "table": model.embed_tokens.weight.numel(), "cache": cache,
-        "ungrouped": cache * config.num_attention_heads // heads,
-    }
+    kept = 2 * config.num_hidden_layers * config.head_dim  # keys and values
+    number = 4096 * kept * 2  # bytes for each head
+    return {"parameters": sum(one.numel() for one in model.parameters()),
+            "table": model.embed_tokens.weight.numel(),
+            "cache": number * config.num_key_value_heads,
+            "ungrouped": number * config.num_attention_heads}
 
 
 def main(out: Path, folder: Path | None = None) -> dict:
-    """Count known networks; write a small one and read it again.
-
-    With a folder, count the network in it instead; raises CheckpointError.
-    """
+    """Count known networks, or that of a folder; write and read one."""
     out.mkdir(parents=True, exist_ok=True)
     configs = {name: read_config(values) for name, values in PUBLISHED.items()}
     if folder:
-        model = read_checkpoint(folder)
-        configs = {folder.resolve().name: model.config}
+        configs = {folder.resolve().name: read_checkpoint(folder).config}
     print("                 parameters    one table  cache, MB  ungrouped, MB")
     metrics = {name: count(config) for name, config in configs.items()}
     for name, found in metrics.items():
         print(f"{name:13}{found['parameters']:14,}{found['table']:13,}"
               f"{found['cache'] / 1e6:11.0f}{found['ungrouped'] / 1e6:15.0f}")
     if not folder:
-        torch.manual_seed(0)
         values = PUBLISHED["Qwen3 0.6B"] | {
-            "vocab_size": 256, "hidden_size": 64, "intermediate_size": 192,
-            "num_hidden_layers": 2, "num_attention_heads": 4,
-            "num_key_value_heads": 2, "head_dim": 32}
-        model = Llama(read_config(values)).eval()
-        write_checkpoint(model, values, out / "small")
-        again = read_checkpoint(out / "small")
+            "vocab_size": 256, "hidden_size": 64, "num_hidden_layers": 2}
+        model = Llama(read_config(values))
+        with TemporaryDirectory() as place:
+            write_checkpoint(model, values, Path(place))
+            again = read_checkpoint(Path(place))
+            stored = list(find_tensors(Path(place)).values())
         tokens = torch.randint(256, (1, 32))
         difference = (model(tokens) - again(tokens)).abs().max().item()
         print(f"written and read again: logits differ by {difference}")
+        for _, name, shape in stored[:12]:
+            print(f"{name:48}{shape}")
         metrics["difference"] = difference
-        for name, one in list(find_tensors(out / "small").items())[:12]:
-            print(f"{one.name:48}{one.shape}")
     text = json.dumps(metrics, indent=2) + "\n"
     (out / "metrics.json").write_text(text, encoding="utf-8")
     return metrics
