@@ -519,7 +519,7 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
     data = load_data(folder, size)
     budget = steps * flops_of(Design())
     numbers = list(range(1000 * seed, 1000 * seed + seeds))
-    print("            parameters  steps    rate  CPU s  bits a byte    gained")
+    print("            parameters  steps    rate  CPU s  bits a byte   gained")
     design, rate, metrics, last = Design(), 0.0, {}, []
     for name, change in CHANGES.items():
         design = design._replace(**change)

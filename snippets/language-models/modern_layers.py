@@ -176,7 +176,7 @@ def main(out: Path, size: int = 96, heads: int = 4) -> dict:
     angles = torch.arange(64)[:, None] / torch.logspace(0, 3, q.shape[1] // 2)
     scores = rotate(q, angles) @ rotate(k, angles).T  # (64, 64)
     metrics["rotary"] = {
-        f"{t},{s}": scores[t, s].item()
+        f"{t} to {s}": scores[t, s].item()
         for t, s in ((5, 2), (6, 3), (60, 57), (60, 2))}
     metrics["parameters"] = {
         name: sum(one.numel() for one in mlp.parameters()) for name, mlp in (
@@ -191,10 +191,11 @@ def main(out: Path, size: int = 96, heads: int = 4) -> dict:
     before, after = (torch.linalg.svdvals(one)
                      for one in (step, orthogonalize(step)))  # each (size,)
     metrics["muon"] = {
-        name: {"largest": one[0].item(), "median": one.median().item()}
+        name: (one[0] / one.median()).item()
         for name, one in (("before", before), ("after", after))}
     for name, found in metrics.items():
-        print(f"{name}: {json.dumps(found)}")
+        told = ", ".join(f"{key}: {one:.5g}" for key, one in found.items())
+        print(f"{name:12}{told}")
     text = json.dumps(metrics, indent=2) + "\n"
     (out / "metrics.json").write_text(text, encoding="utf-8")
     plot(before, after, out / "muon.svg")

@@ -119,9 +119,8 @@ def test_what_each_part_is_made_for(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8")) == metrics
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "muon.svg"}
     scores = metrics["rotary"]
-    assert scores["5,2"] == pytest.approx(scores["60,57"], abs=1e-4) and abs(scores["5,2"] - scores["60,2"]) > 0.1
+    assert scores["5 to 2"] == pytest.approx(scores["60 to 57"], abs=1e-4) and abs(scores["5 to 2"] - scores["60 to 2"]) > 0.1
     assert metrics["parameters"]["GELU"] == metrics["parameters"]["SwiGLU"] == sum(one.numel() for one in program.GatedMLP(96, 256).parameters())
     assert metrics["cached"] == {"4": 192, "2": 96, "1": 48}
     assert metrics["rms"]["after"] == pytest.approx(1, abs=1e-4) and metrics["rms"]["before"] > 2
-    before, after = metrics["muon"]["before"], metrics["muon"]["after"]
-    assert before["largest"] / before["median"] > 20 > 2 > after["largest"] / after["median"]
+    assert metrics["muon"]["before"] > 20 > 2 > metrics["muon"]["after"] > 1
