@@ -202,7 +202,7 @@ class GroupedAttention(nn.Module):
             for _ in range(2))
 
     def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
-        """Return (batch, time, hidden) of the same; angles: (time, size/2)."""
+        """Return (batch, time, hidden) of the same, with angles or without."""
         q, k, v = (
             layer(x).unflatten(2, (-1, self.head_size)).transpose(1, 2)
             for layer in (self.q_proj, self.k_proj, self.v_proj)
@@ -258,7 +258,7 @@ class DesignedBlock(nn.Module):
             self.mlp = PlainMLP(hidden_size, 4 * hidden_size)
 
     def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
-        """Return (batch, time, hidden) of the same; angles: (time, size/2)."""
+        """Return (batch, time, hidden) of the same, with angles or without."""
         x = x + self.attention(self.norms[0](x), angles)
         return x + self.mlp(self.norms[1](x))
 

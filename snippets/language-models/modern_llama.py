@@ -95,7 +95,7 @@ class GroupedAttention(nn.Module):
             for _ in range(2))
 
     def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
-        """Return (batch, time, hidden) of the same; angles: (time, size/2)."""
+        """Return (batch, time, hidden) of the same, with angles or without."""
         q, k, v = (
             layer(x).unflatten(2, (-1, self.head_size)).transpose(1, 2)
             for layer in (self.q_proj, self.k_proj, self.v_proj)
