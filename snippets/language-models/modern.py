@@ -474,7 +474,7 @@ def measure(design: Design, data: dict[str, Tensor], steps: int,
     started = time.process_time()
     model = train(design, data["train"], steps, *rates, seed)
     seconds = time.process_time() - started
-    valid, test = (bits(evaluate(model, data[part][:100_000], LENGTH))
+    valid, test = (bits(evaluate(model, data[part][:60_000], LENGTH))
                    for part in ("valid", "test"))
     return Tried(valid, test, seconds)
 
@@ -509,7 +509,7 @@ def summary(values: list[float]) -> dict:
 
 
 def main(out: Path, seed: int = 0, folder: Path | None = None,
-         size: int = 2_000_000, steps: int = 800, seeds: int = 5) -> dict:
+         size: int = 2_000_000, steps: int = 500, seeds: int = 5) -> dict:
     """Give each design what `steps` of GPT-2 cost; return the metrics.
 
     What a change gains is told seed by seed: both networks of a pair read
