@@ -328,7 +328,8 @@ def orthogonalize(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """K. Jordan et al., Muon: an optimizer for hidden layers, 2024.
+    """K. Jordan et al., Muon: An optimizer for hidden layers in neural
+    networks, 2024.
 
     torch.optim.Muon does the same in bfloat16: fast on a GPU, and slow on
     a processor that has to emulate it.
@@ -470,7 +471,7 @@ class Tried(NamedTuple):
 
 def measure(design: Design, data: dict[str, Tensor], steps: int,
             rates: tuple[float, float | None], seed: int) -> Tried:
-    """Train once, and measure on both parts."""
+    """Train once on (n,) tokens, and measure on both other parts."""
     started = time.process_time()
     model = train(design, data["train"], steps, *rates, seed)
     seconds = time.process_time() - started
@@ -483,7 +484,7 @@ def compare(design: Design, data: dict[str, Tensor], steps: int,
             adam_rate: float, seeds: list[int]) -> tuple[float, dict]:
     """Choose the rate of a design with the first seed, then take them all.
 
-    Muon leaves to AdamW the rate that AdamW had before, `adam_rate`.
+    Each part of the data is (n,) tokens. Muon leaves to AdamW `adam_rate`.
     """
     settings = [(rate, None) for rate in RATES]
     if design.muon:

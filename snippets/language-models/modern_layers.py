@@ -136,7 +136,8 @@ def orthogonalize(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """K. Jordan et al., Muon: an optimizer for hidden layers, 2024.
+    """K. Jordan et al., Muon: An optimizer for hidden layers in neural
+    networks, 2024.
 
     torch.optim.Muon does the same in bfloat16: fast on a GPU, and slow on
     a processor that has to emulate it.
