@@ -510,7 +510,7 @@ def summary(values: list[float]) -> dict:
 
 
 def main(out: Path, seed: int = 0, folder: Path | None = None,
-         size: int = 2_000_000, steps: int = 500, seeds: int = 5) -> dict:
+         size: int = 2_000_000, steps: int = 400, seeds: int = 5) -> dict:
     """Give each design what `steps` of GPT-2 cost; return the metrics.
 
     What a change gains is told seed by seed: both networks of a pair read
