@@ -42,6 +42,7 @@ SMALL = {
     "foundations/neuron_overfitting": "steps=2",
     "language-models/cooccurrence": "size=200_000",
     "language-models/embeddings": "size=200_000, epochs=1",
+    "language-models/modern": "size=100_000, steps=1, seeds=1",
     "language-models/tokenizer": "data_size=30_000",
     "models/cnn": "epochs=1",
     "models/cnn_exercises": "epochs=1",
