@@ -25,7 +25,7 @@ HEADING = re.compile(r"^(#{1,6}) (.+?)(?:[ \t]*\{ *#([\w-]+) *\})?[ \t]*$")
 FIGURE = checks.FIGURE
 LIVE = re.compile(r'^<div class="live" data-model="([^"]+)"', re.MULTILINE)
 TITLED = re.compile(r'^```python title="([^"]+)"\n--8<-- "([^":]+)', re.MULTILINE)
-SHARE = re.compile(r"(?<![\d.])(?:([01]\.\d{3})(?![\d%])|(\d+\.\d+)%)")
+SHARE = re.compile(r"(?<![\d.-])(?:(-?[01]\.\d{3})(?![\d%])|(\d+\.\d+)%)")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 
