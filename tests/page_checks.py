@@ -670,7 +670,7 @@ def missing_footnotes(source: str) -> set[str]:
 
 # --- what a program printed
 
-SHARE = re.compile(r"(?<![\d.])(?:([01]\.\d{3})(?![\d%])|(\d+\.\d+)%)")
+SHARE = re.compile(r"(?<![\d.-])(?:(-?[01]\.\d{3})(?![\d%])|(\d+\.\d+)%)")
 
 
 def unmeasured(printed: str, measured: list[float]) -> list[str]:

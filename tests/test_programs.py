@@ -65,6 +65,13 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
     "language-models/gpt_nano": ({"size": 100_000}, {"NANO": (16, 1, 2, 0.0, 16, 4, 5), "OURS": {"quarter": (16, 1, 2, 0.0, 16, 4, 5)}}, {
         "test": Part("test", "*.nats *.test"), "valid": Part("valid", "*.nats"), "train": Part("train", "*.nats *.test"),
     }),
+    "language-models/modern": ({"size": 100_000, "steps": 5, "seeds": 2}, {
+        "SIZES": {"vocabulary_size": 256, "hidden_size": 24, "num_layers": 1, "num_heads": 4, "length": 16}, "LENGTH": 16, "RATES": (0.002, 0.02), "MUON_RATES": (0.02,),
+    }, {
+        "test": Part("test", "*.test.mean all.mean gains.svg", may="*.test.* *.gain.* all.*"),
+        "valid": Part("valid", "*.valid.*", may="*.rate *.test.* *.gain.* all.* gains.svg"),
+        "train": Part("train", "*.valid.* *.test.mean all.mean gains.svg", may="*.rate *.test.* *.gain.* all.*"),
+    }),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),

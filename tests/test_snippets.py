@@ -149,6 +149,7 @@ OWN = {
     "Block": ({"foundations/deep_layers", "language-models/gpt"}, "one is a layer with what mends it, one has attention"),
     "ConvNet": ({"concepts/counting", "models/cnn", "models/overview"}, "one is counted, one is for images, one for sequences"),
     "LayerNorm": ({"foundations/deep_layers", "models/transformer_layers"}, "one is compared with other normalizations, one is a part of the Transformer; tests hold both equal to PyTorch's"),
+    "RMSNorm": ({"foundations/deep_layers", "language-models/modern_layers"}, "one is compared with other normalizations, one has the small number that checkpoints tell; tests hold both equal to PyTorch's"),
     "Tokenizer": ({"language-models/evaluation", "language-models/tokenizer"}, "one has the merges of the simple way and no special token, one is for real texts"),
     "Transformer": ({"models/overview", "models/transformer"}, "one for sequences of numbers, one translates"),
 }
