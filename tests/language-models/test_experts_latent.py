@@ -194,6 +194,12 @@ def test_all_networks_are_of_one_size():
         assert 0.995 * expected < found <= expected
 
 
+def test_the_small_networks_have_the_widths_of_the_page():
+    """The page names them where it says what latent attention pays for its larger matrices."""
+    found = {name: [block.up.weight.shape[0] for block in program.build(kind, more).blocks] for name, (kind, more, _) in program.SETTINGS.items()}
+    assert found == {name: [width] * 2 for name, width in zip(program.SETTINGS, (256, 288, 304, 208, 256), strict=True)}
+
+
 def test_an_untrained_network_holds_all_tokens_equally_likely():
     model = program.CachedGPT(**SMALL, make=lambda: program.LatentAttention(24, 6, 5, 4))
     assert not model(torch.arange(8)[None]).any()
