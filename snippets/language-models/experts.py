@@ -310,7 +310,7 @@ class ExpertGPT(GPT):
 
 # --8<-- [start:balance]
 def balance_loss(layer: Experts) -> Tensor:
-    """Return 1 for even loads, (experts,), and more for others.
+    """Return a scalar: 1 for even loads, as a rule more for others.
 
     W. Fedus et al., Switch Transformers: Scaling to trillion parameter
     models with simple and efficient sparsity, 2022.
@@ -512,7 +512,7 @@ def plot(shares: dict[str, Tensor], file: Path) -> None:
         axes.axhline(100 / share.shape[1], color="gray", linestyle=":")
         axes.set(title=name, xticks=[], xlabel="experts")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("% of tokens")
+    panels[0].set_ylabel("% of choices")
     panels[0].legend(frameon=False)
     figure.savefig(file)
     plt.close(figure)
