@@ -16,8 +16,8 @@ const WORDS = {
     size: "A line has", sizes: { 0: "as many as the model likes", 5: "5 characters", 7: "7 characters" }, temperature: "Temperature", again: "Write another", simple: "Show simplified characters", poem: "The poem",
     empty: { line: "Type a first line of 5 or 7 Chinese characters.", heads: "Type the first characters of the lines, 1 to 4 of them." }, long: { line: "A first line has 5 or 7 characters.", heads: "There are 4 lines, so 4 characters at most." },
     unknown: (signs) => `The model does not know these: ${signs}. Try characters that are common in Tang poems.`, answer: (poem) => `Written: ${poem}`,
-    other: (sign, share) => `The probability of ${sign} is ${share}. Here might also stand:`, forced: (sign) => `You gave ${sign}. The model itself would write:`, change: (sign, share) => `change to ${sign}, ${share}`,
-    hint: "Touch a character to see what else the model thought of there; choose one, and the poem is written anew from there. A simplified character is taken for the traditional one that is most frequent in these poems. If you choose the length of the lines, the page counts for the model.",
+    other: (sign, share) => `The probability of ${sign} is ${share}. It could also be:`, forced: (sign) => `You gave ${sign}. The model itself would write:`, change: (sign, share) => `change to ${sign}, ${share}`,
+    hint: "Tap a character to see what else the model considered there; choose one, and the model rewrites what follows. A simplified character is read as the most frequent traditional one in these poems. If you choose the length of the lines, the page counts for the model.",
     first: { line: "明月照高樓", heads: "春夏秋冬" },
   },
 }[language];
