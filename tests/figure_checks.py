@@ -52,7 +52,9 @@ def unread(figure: Figure, cut: bool = True) -> list[str]:
     """Return what a reader of a figure cannot read; `cut` tells whether what stands beyond its edge is lost."""
     figure.draw_without_rendering()
     shown = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
-    empty = [f"nothing is drawn on axes {number}" for number, axes in enumerate(figure.axes) if axes.get_visible() and not (axes.has_data() or axes.texts or axes.patches)]
+    blank = [axes.get_visible() and not (axes.has_data() or axes.texts or axes.patches) for axes in figure.axes]
+    filled = max((number for number, nothing in enumerate(blank) if not nothing), default=-1)  # behind it, places of a grid may stay free
+    empty = [f"nothing is drawn on axes {number}" for number, axes in enumerate(figure.axes) if blank[number] and (axes.axison or number < filled)]
     silent = [] if words(texts_of(figure)) else ["it says no word"]
     return [*silent, *empty, *itertools.chain.from_iterable(map(nameless, shown)), *unexplained(figure), *hidden(figure, cut)]
 

@@ -216,7 +216,7 @@ def test_network_learns_what_words_tell():
     words = sentiment.vocabulary(texts)
     torch.manual_seed(0)
     model = sentiment.TextLSTM(len(words) + 2, hidden_size=32)
-    batches = torch.utils.data.DataLoader(sentiment.Texts(texts, [1, 0] * 64, words), 64, collate_fn=sentiment.pad)
+    batches = torch.utils.data.DataLoader(sentiment.Texts(texts, [1, 0] * 64, words), 64, shuffle=True, collate_fn=sentiment.pad)
     losses = sentiment.train(model, batches, epochs=40, rate=0.003, decay=0.05)
     assert losses[-1] < 0.2 * losses[0]
     assert (answers(model, [*texts[:2], ["poor"]], words) > 0.5).tolist() == [True, False, False]

@@ -120,7 +120,7 @@ def test_training_takes_the_steps_it_is_told_and_the_schedule_follows(monkeypatc
     rates, watched = [], []
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *rest: (rates.append(self.param_groups[0]["lr"]), step(self, *rest))[1])
-    loader = DataLoader([([5, 6], [7, 8])] * 12, 4, collate_fn=program.collate)  # three batches an epoch
+    loader = DataLoader([([5, 6], [7, 8])] * 12, 4, shuffle=True, collate_fn=program.collate)  # three batches an epoch
     losses = program.train(make(), loader, 20, lambda: watched.append(1) or 0.0)
     assert len(losses) == 20 and losses[-1] < losses[0] and len(watched) == 10
     assert rates == pytest.approx([0.003 * program.rate(step, 20, 0.1) for step in range(20)])
