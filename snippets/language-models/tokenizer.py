@@ -160,8 +160,8 @@ def train_naively(words: Counter[str], size: int) -> list[str]:
 # --8<-- [end:naive]
 
 
-# --8<-- [start:quickly]
-def train_quickly(words: Counter[str], size: int) -> list[str]:
+# --8<-- [start:train]
+def train(words: Counter[str], size: int) -> list[str]:
     """Return the same merges as `train_naively`, sooner.
 
     Raises ValueError for a size below 256 or above 55,296.
@@ -197,7 +197,7 @@ def train_quickly(words: Counter[str], size: int) -> list[str]:
                 heapq.heappush(heap, (-counts[pair], pair))
         merges.append(best)
     return merges
-# --8<-- [end:quickly]
+# --8<-- [end:train]
 
 
 # --8<-- [start:tokenizer]
@@ -284,7 +284,7 @@ def main(out: Path, data_size: int = 1_000_000) -> dict:
     metrics, merges = {"size": SIZES[-1]}, {}
     for name, counts in words.items():
         started = time.perf_counter()
-        merges[name] = train_quickly(counts, SIZES[-1])
+        merges[name] = train(counts, SIZES[-1])
         metrics[name] = {"seconds": time.perf_counter() - started}
         tokenizer = Tokenizer(merges[name])
         for language, (_, texts) in data.items():

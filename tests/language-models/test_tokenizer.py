@@ -34,7 +34,7 @@ def words(data):
 
 @pytest.fixture(scope="module")
 def tokenizer(words):
-    return program.Tokenizer(program.train_quickly(words, 1000))
+    return program.Tokenizer(program.train(words, 1000))
 
 
 # --- the pieces
@@ -72,17 +72,17 @@ def test_training_is_that_of_the_naive_algorithm(seed):
     """On words that repeat themselves, with many equal counts, down to the last pair."""
     drawn = random.Random(seed)
     words = Counter("".join(drawn.choices("ab" if seed % 2 else "abcdef", k=drawn.randint(1, 12))) for _ in range(60))
-    assert program.train_quickly(words, 400) == program.train_naively(words, 400)
+    assert program.train(words, 400) == program.train_naively(words, 400)
 
 
 def test_training_on_texts_is_that_of_the_naive_algorithm(words):
     few = Counter(dict(words.most_common(1500)))
-    merges = program.train_quickly(few, 456)
+    merges = program.train(few, 456)
     assert merges == program.train_naively(few, 456) and len(merges) == 200
 
 
 def test_the_most_frequent_pair_comes_first():
-    assert program.train_quickly(Counter({"abab": 2, "bc": 3}), 259) == ["ab", "bc", "\u0100\u0100"]  # 4 times, 3 times, and the first with itself twice
+    assert program.train(Counter({"abab": 2, "bc": 3}), 259) == ["ab", "bc", "\u0100\u0100"]  # 4 times, 3 times, and the first with itself twice
 
 
 def test_the_merges_of_the_diagram_come_out():
@@ -90,25 +90,25 @@ def test_the_merges_of_the_diagram_come_out():
     text = (DOCS / "assets" / "diagrams" / "bpe.svg").read_text(encoding="utf-8")
     assert re.findall(r">(\d) ×</text>", text) == [str(times) for times in bpe.WORDS.values()]
     for row, size in enumerate((256, 258, 260)):
-        tokenizer = program.Tokenizer(program.train_quickly(bpe.WORDS, size))
+        tokenizer = program.Tokenizer(program.train(bpe.WORDS, size))
         expected = [tokenizer.tokens[token].decode() for word in bpe.WORDS for token in tokenizer.encode(word)]
         assert re.findall(rf'<text class="row{row}"[^>]*>(\w+)</text>', text) == expected
 
 
 def test_counts_are_weighted_and_ties_go_to_the_lower_bytes():
-    assert program.train_quickly(Counter({"ab": 5, "cd": 9}), 258) == ["cd", "ab"]
-    assert program.train_quickly(Counter({"cd": 5, "ab": 5}), 257) == ["ab"]
+    assert program.train(Counter({"ab": 5, "cd": 9}), 258) == ["cd", "ab"]
+    assert program.train(Counter({"cd": 5, "ab": 5}), 257) == ["ab"]
 
 
 @pytest.mark.parametrize("size", [255, 55_297])
 def test_sizes_that_cannot_be_are_told(size):
     with pytest.raises(ValueError, match="choose 256 to 55,296"):
-        program.train_quickly(Counter(), size)
+        program.train(Counter(), size)
 
 
 def test_training_stops_where_nothing_is_left_to_merge():
-    assert program.train_quickly(Counter({"ab": 1}), 300) == program.train_naively(Counter({"ab": 1}), 300) == ["ab"]
-    assert program.train_quickly(Counter(), 300) == []
+    assert program.train(Counter({"ab": 1}), 300) == program.train_naively(Counter({"ab": 1}), 300) == ["ab"]
+    assert program.train(Counter(), 300) == []
 
 
 def test_training_took_at_most_twenty_seconds():
@@ -300,6 +300,6 @@ def test_the_figure_shows_the_curve(tmp_path, monkeypatch):
 
 
 def test_the_exercises_come_out():
-    assert program.train_quickly(Counter({"aaab": 2}), 258) == ["aa", "ab"]
+    assert program.train(Counter({"aaab": 2}), 258) == ["aa", "ab"]
     tokenizer = program.Tokenizer(["bc", "ab"])
     assert [tokenizer.tokens[token] for token in tokenizer.encode("abc")] == [b"a", b"bc"]
