@@ -55,6 +55,7 @@ SMALL: dict[str, tuple[dict, dict, dict[str, Part]]] = {
     "language-models/gpt_nano": ({"size": 100_000}, {"NANO": (16, 1, 2, 0.0, 16, 4, 5), "OURS": {"quarter": (16, 1, 2, 0.0, 16, 4, 5)}}, {
         "test": Part("test", "*.nats *.test"), "valid": Part("valid", "*.nats"), "train": Part("train", "*.nats *.test"),
     }),
+    "language-models/scaling_law": ({}, {"DRAWN": 2, "RANGES": {}}, {}),
     "models/cnn_layers": ({}, {}, {}),
     "models/rnn_cells": ({"steps": 1}, {}, {}),
     "models/transformer_exercises": ({}, {}, {}),
@@ -218,6 +219,21 @@ def test_the_benchmarks(monkeypatch):
         "test": Part(reworded(program, "test"), "groups.*.loss", may="*"),
         "valid": Part(reworded(program, "valid"), ""),
         "train": Part(reworded(program, "train"), "groups.*.loss runs.clean.words_2", may="*"),
+    })
+
+
+def test_scaling(monkeypatch):
+    program = load_snippet("language-models/scaling")
+    small = {
+        "SIZES": [program.Size(1, 2 * width) for width in range(1, 9)], "LENGTH": 8, "BATCH": 4, "MEASURED": 2000, "RATES": (0.01, 0.1), "TUNED": ((1, 2), (4, 6)),
+        "CHECKED": (3, 5), "FEWER": (6,), "BUDGETS": (1.5e7, 3e7), "FEWEST": 2, "MOST": 60, "STEPS": 7, "SEEDS": 2, "DRAWN": 3, "STARTS": program.STARTS[:1],
+    }
+    for constant, value in small.items():
+        monkeypatch.setattr(program, constant, value)
+    check_program(program, running(program, size=100_000), {
+        "test": Part(reworded(program, "test"), "sizes.*.loss measured predicted.loss.value predicted.last law.svg profiles.svg", may="noise.* predicted.* law.* exponents.* profiles.*"),
+        "valid": Part(reworded(program, "valid"), "tried.*.losses.* check.*", may="*"),
+        "train": Part(reworded(program, "train"), "sizes.*.loss measured", may="*"),
     })
 
 

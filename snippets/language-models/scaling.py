@@ -462,20 +462,22 @@ def optima(law: Law, budgets: np.ndarray, inner: bool) -> np.ndarray:
     """Return the parameters, (n,), at which a law loses least for budgets.
 
     A budget, of (n,), is 6 FLOPs for each parameter and byte. With `inner`,
-    both count parameters without the tables, as Kaplan et al. do; how many
-    a network of so many parameters has is read off the sizes above.
+    both count parameters without the tables, as Kaplan et al. do. Between
+    the sizes above, the width grows as a power of them.
     """
-    known = np.log([(size.parameters, size.inner) for size in SIZES]).T
-    every = np.linspace(known[0, 0], known[0, -1], 2000)
-    counted = np.exp(np.interp(every, *known) if inner else every)  # (2000,)
-    losses = law(np.exp(every), budgets[:, None] / 6 / counted)  # (n, 2000)
+    known = np.log([(size.inner, size.hidden) for size in SIZES])  # (12, 2)
+    logs = np.linspace(known[0, 0], known[-1, 0], 2000)
+    width = np.exp(np.polyval(np.polyfit(*known.T, 1), logs))  # (2000,)
+    every = np.exp(logs) + 2 * 256 * width
+    counted = np.exp(logs) if inner else every
+    losses = law(every, budgets[:, None] / 6 / counted)  # (n, 2000)
     return counted[losses.argmin(1)]
 # --8<-- [end:optima]
 
 
 # --8<-- [start:tune]
 MEASURED = 200_000  # bytes of a part to measure a loss on
-RATES = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
+RATES = (0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
 TUNED = (1, 4, 7), (100, 300)  # which sizes, and for how many steps
 CHECKED = 10, 100  # the trend is tried here
 

@@ -170,13 +170,15 @@ def optima(law: Law, budgets: np.ndarray, inner: bool) -> np.ndarray:
     """Return the parameters, (n,), at which a law loses least for budgets.
 
     A budget, of (n,), is 6 FLOPs for each parameter and byte. With `inner`,
-    both count parameters without the tables, as Kaplan et al. do; how many
-    a network of so many parameters has is read off the sizes above.
+    both count parameters without the tables, as Kaplan et al. do. Between
+    the sizes above, the width grows as a power of them.
     """
-    known = np.log([(size.parameters, size.inner) for size in SIZES]).T
-    every = np.linspace(known[0, 0], known[0, -1], 2000)
-    counted = np.exp(np.interp(every, *known) if inner else every)  # (2000,)
-    losses = law(np.exp(every), budgets[:, None] / 6 / counted)  # (n, 2000)
+    known = np.log([(size.inner, size.hidden) for size in SIZES])  # (12, 2)
+    logs = np.linspace(known[0, 0], known[-1, 0], 2000)
+    width = np.exp(np.polyval(np.polyfit(*known.T, 1), logs))  # (2000,)
+    every = np.exp(logs) + 2 * 256 * width
+    counted = np.exp(logs) if inner else every
+    losses = law(every, budgets[:, None] / 6 / counted)  # (n, 2000)
     return counted[losses.argmin(1)]
 # --8<-- [end:optima]
 
@@ -198,7 +200,7 @@ def invent(sizes: list[Size], chance: np.random.Generator) -> list[Run]:
 
 # --8<-- [start:main]
 RANGES = {"6 sizes": SIZES[:6], "11 sizes": SIZES[:11]}
-FAR = {"million": 1e6, "billion": 1e9}
+FAR = {"a million": 1e6, "a billion": 1e9}
 DRAWN = 200  # times that losses are made
 
 
@@ -206,29 +208,30 @@ def main(out: Path, seed: int = 0) -> dict:
     """Fit laws to made losses; write what they say; return the metrics."""
     out.mkdir(parents=True, exist_ok=True)
     chance = np.random.default_rng(seed)
+    fields = ("floor", "alpha", "beta")
     metrics, bands = {}, {}
-    print("95 % of fits       floor         alpha          beta"
-          "     a million     a billion\nthe law   "
-          + "".join(f"{one:14.3f}" for one in (
-              TRUE.floor, TRUE.alpha, TRUE.beta,
-              *(TRUE(n, 20 * n) for n in FAR.values()))))
+    print("".join(f"{name:>14}" for name in ("", *fields, *FAR)))
+    print(f"{'the law':>14}" + "".join(f"{one:14.2f}" for one in (
+        TRUE.floor, TRUE.alpha, TRUE.beta,
+        *(TRUE(n, 20 * n) for n in FAR.values()))))
     for name, sizes in RANGES.items():
-        laws = [TRUE, *(fit(invent(sizes, chance), [TRUE])
-                        for _ in range(DRAWN))]
-        bands[name] = laws[1:]
+        bands[name] = [fit(invent(sizes, chance), [TRUE])
+                       for _ in range(DRAWN)]
+        laws = [TRUE, *bands[name]]
         metrics[name] = {field: spread([getattr(law, field) for law in laws])
-                         for field in ("floor", "alpha", "beta")} | {
+                         for field in fields} | {
             far: spread([law(n, 20 * n) for law in laws])
             for far, n in FAR.items()}
-        print(f"{name:10}" + "".join(
+        print(f"{name:>14}" + "".join(
             f"  {one['low']:.2f} to {one['high']:.2f}"
             for one in metrics[name].values()))
     budgets = np.geomspace(1e10, 1e12, 9)
     metrics["exponents"] = {
         name: exponent(budgets, optima(TRUE, budgets, inner))
         for name, inner in (("all", False), ("inner", True))}
-    print("exponent of the best size: {all:.2f}; of its parameters without "
-          "tables: {inner:.2f}".format(**metrics["exponents"]))
+    print("the best size grows as the budget to the power "
+          "{all:.2f}; without tables {inner:.2f}".format(
+              **metrics["exponents"]))
     text = json.dumps(metrics, indent=2) + "\n"
     (out / "metrics.json").write_text(text, encoding="utf-8")
     plot(bands, out / "range.svg")
@@ -238,19 +241,19 @@ def main(out: Path, seed: int = 0) -> dict:
 
 # --8<-- [start:report]
 def plot(bands: dict[str, list[Law]], file: Path) -> None:
-    """Draw what laws say of larger networks, between 95 % of them."""
+    """Draw how far laws are off for larger networks, 95 % of them."""
     plt.rcParams["svg.fonttype"] = "none"  # text stays text
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
-    x = np.geomspace(SIZES[0].parameters, FAR["billion"], 100)
+    x = np.geomspace(SIZES[0].parameters, FAR["a billion"], 100)
     for (name, laws), color in zip(bands.items(), ("#e07b39", "#2f8fd0")):
-        low, high = np.percentile([law(x, 20 * x) for law in laws],
-                                  (2.5, 97.5), axis=0)  # each (100,)
-        axes.fill_between(x, low, high, color=color, alpha=0.4, lw=0,
+        off = [100 * (law(x, 20 * x) / TRUE(x, 20 * x) - 1) for law in laws]
+        low, high = np.percentile(off, (2.5, 97.5), axis=0)  # each (100,)
+        axes.fill_between(x, low, high, color=color, alpha=0.5, lw=0,
                           label=name)
-    axes.plot(x, TRUE(x, 20 * x), color="#808080", label="the law")
-    axes.set(xscale="log", xlabel="parameters", ylabel="nats a byte")
+    axes.axhline(0, color="#808080")
+    axes.set(xscale="log", xlabel="parameters", ylabel="off the law, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")
     figure.savefig(file)
     plt.close(figure)
 # --8<-- [end:report]
