@@ -608,8 +608,8 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
         "train": len(data["train"]), "read": STEPS * BATCH * LENGTH,
         "trend": trend._asdict(), "tried": tried, "check": check,
         "sizes": [{**one.size._asdict(), "parameters": one.size.parameters,
-                   "inner": one.size.inner, "loss": one.loss}
-                  for one in (*runs, measured)],
+                   "inner": one.size.inner, "flops": one.size.flops,
+                   "loss": one.loss} for one in (*runs, measured)],
         "noise": noise, "predicted": predicted, "measured": measured.loss,
         "law": {name: spread([getattr(one, name) for one in laws])
                 for name in Law._fields},
