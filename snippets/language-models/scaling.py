@@ -477,7 +477,7 @@ def optima(law: Law, budgets: np.ndarray, inner: bool) -> np.ndarray:
 
 # --8<-- [start:tune]
 MEASURED = 200_000  # bytes of a part to measure a loss on
-RATES = (0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
+RATES = (0.008, 0.016, 0.032, 0.064, 0.128)
 TUNED = (1, 4, 7), (100, 300)  # which sizes, and for how many steps
 CHECKED = 10, 100  # the trend is tried here
 
@@ -530,7 +530,7 @@ def predict(runs: list[Run], laws: list[Law], size: Size) -> dict:
 
 
 # --8<-- [start:profile]
-BUDGETS = (1e10, 3e10, 1e11, 3e11, 1e12)  # in FLOPs
+BUDGETS = (1e10, 3e10, 1e11, 3e11)  # in FLOPs
 FEWEST, MOST = 50, 1600  # steps
 
 
@@ -545,7 +545,7 @@ def suitable(budget: float) -> list[tuple[Size, int]]:
 
 
 # --8<-- [start:main]
-STEPS = 600  # for all twelve sizes
+STEPS = 500  # for all twelve sizes
 SEEDS = 3  # for the sizes that are tuned
 DRAWN = 200  # times that runs are drawn anew
 
