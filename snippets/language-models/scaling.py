@@ -243,20 +243,33 @@ SIZES = [Size(*one) for one in (
 
 
 # --8<-- [start:train]
-def train(model: GPT, tokens: Tensor, steps: int, rate: float) -> None:
-    """Train on (n,) tokens by AdamW.
+def orthogonal(x: Tensor) -> Tensor:
+    """Return about the nearest matrix with orthogonal rows or columns.
 
-    The rate rises in a tenth of the steps, then falls to zero in a straight
-    line: whoever takes more steps has another schedule, not more of this.
+    All are (m, n). By the iteration of K. Jordan et al., Muon, 2024.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), rate, (0.9, 0.95),
-                                  weight_decay=0)
-    rise = math.ceil(steps / 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / rise,
-                                    (steps - step) / (steps - rise + 1)))
+    if x.shape[0] > x.shape[1]:
+        return orthogonal(x.T).T
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.T  # (m, m)
+        x = 3.4445 * x + (2.0315 * square @ square - 4.775 * square) @ x
+    return x
+
+
+def train(model: GPT, tokens: Tensor, steps: int, rate: float) -> None:
+    """Train on (n,) tokens: the matrices of blocks by Muon, tables by AdamW.
+
+    Both rates fall in a straight line, to zero at the last step of this run.
+    """
+    matrices = list(model.blocks.parameters())
+    means = [torch.zeros_like(one) for one in matrices]
+    optimizer = torch.optim.AdamW(
+        [model.embedding.weight, model.head.weight], 2 * rate, (0.9, 0.95),
+        weight_decay=0)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
     model.train()
-    for _ in range(steps):
+    for step in range(steps):
         starts = torch.randint(len(tokens) - LENGTH, (BATCH, 1))
         pieces = tokens[starts + torch.arange(LENGTH + 1)].to(device)
         logits = model(pieces[:, :-1])  # (BATCH, LENGTH, 256)
@@ -265,6 +278,11 @@ def train(model: GPT, tokens: Tensor, steps: int, rate: float) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
+        for one, mean in zip(matrices, means):
+            mean.lerp_(one.grad, 0.05)
+            length = math.sqrt(max(1, one.shape[0] / one.shape[1]))
+            one.data.sub_(orthogonal(one.grad.lerp(mean, 0.95)),
+                          alpha=rate * (1 - step / steps) * length)
 # --8<-- [end:train]
 
 
@@ -319,19 +337,6 @@ class Trend(NamedTuple):
         """Return the best rate for a size and a number of steps."""
         return math.exp(self.constant + self.by_steps * math.log(steps)
                         + self.by_size * math.log(size.parameters))
-
-
-def lowest(x: np.ndarray, y: np.ndarray) -> float:
-    """Return where the parabola through the lowest of n points is lowest.
-
-    It is that of the lowest point and its neighbors; at an end of x, (n,),
-    it is that point itself. Of equal y, (n,), the first counts.
-    """
-    at = int(np.argmin(y))
-    if not 0 < at < len(x) - 1:
-        return float(x[at])
-    bend, slope, _ = np.polyfit(x[at - 1:at + 2], y[at - 1:at + 2], 2)
-    return float(-slope / 2 / bend)
 
 
 def trend_of(best: dict[tuple[Size, int], float]) -> Trend:
@@ -477,24 +482,20 @@ def optima(law: Law, budgets: np.ndarray, inner: bool) -> np.ndarray:
 
 # --8<-- [start:tune]
 MEASURED = 200_000  # bytes of a part to measure a loss on
-RATES = (0.008, 0.016, 0.032, 0.064, 0.128)
+RATES = (0.02, 0.04, 0.08, 0.16, 0.32)
 TUNED = (1, 4, 7), (100, 300)  # which sizes, and for how many steps
 CHECKED = 10, 100  # the trend is tried here
 
 
 def tune(data: dict[str, Tensor], seed: int) -> tuple[Trend, dict]:
-    """Return the trend of the best rate on the validation part.
-
-    The losses that it comes from are returned by parameters and steps.
-    """
+    """Return the trend of the best rate on the validation part, and losses."""
     tried, best = {}, {}
     print("validation loss by rate" + "".join(f"{rate:8}" for rate in RATES))
     for at, steps in product(*TUNED):
         size = SIZES[at]
         losses = [learn(size, data, steps, rate, "valid", seed)
                   for rate in RATES]
-        found = math.exp(lowest(np.log(RATES), np.array(losses)))
-        best[size, steps] = found
+        best[size, steps] = found = RATES[int(np.argmin(losses))]
         tried[f"{size.parameters} {steps}"] = {"losses": losses, "best": found}
         print(f"{size.parameters:10,} {steps:6} steps"
               + "".join(f"{loss:8.3f}" for loss in losses)
