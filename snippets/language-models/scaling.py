@@ -262,13 +262,11 @@ def train(model: GPT, tokens: Tensor, steps: int, rate: float) -> None:
 
     Both rates fall in a straight line, to zero at the last step of this run.
     """
-    matrices = list(model.blocks.parameters())
-    means = [torch.zeros_like(one) for one in matrices]
+    means = {one: torch.zeros_like(one) for one in model.blocks.parameters()}
     optimizer = torch.optim.AdamW(
         [model.embedding.weight, model.head.weight], 2 * rate, (0.9, 0.95),
         weight_decay=0)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
-    model.train()
     for step in range(steps):
         starts = torch.randint(len(tokens) - LENGTH, (BATCH, 1))
         pieces = tokens[starts + torch.arange(LENGTH + 1)].to(device)
@@ -278,7 +276,7 @@ def train(model: GPT, tokens: Tensor, steps: int, rate: float) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
-        for one, mean in zip(matrices, means):
+        for one, mean in means.items():
             mean.lerp_(one.grad, 0.05)
             length = math.sqrt(max(1, one.shape[0] / one.shape[1]))
             one.data.sub_(orthogonal(one.grad.lerp(mean, 0.95)),
@@ -587,8 +585,8 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
     print(row(largest, trend(largest, STEPS), predicted["loss"]["value"]),
           "predicted", flush=True)
     measured = trained(largest, STEPS)
-    off = predicted["loss"]["value"] / measured.loss - 1
-    print(f"{measured.loss:51.3f} measured: off by {off:+.2%}")
+    print(f"{measured.loss:51.3f} measured: off by "
+          f"{predicted['loss']['value'] / measured.loss - 1:+.2%}")
 
     budgets, chance = np.array(BUDGETS), np.random.default_rng(seed)
     shaken = [[[one._replace(loss=one.loss + chance.normal(scale=max(noise)))
@@ -607,15 +605,18 @@ def main(out: Path, seed: int = 0, folder: Path | None = None,
               f"{one['low']:.2f} to {one['high']:.2f}")
     metrics = {
         "train": len(data["train"]), "read": STEPS * BATCH * LENGTH,
-        "trend": trend._asdict(), "tried": tried, "check": check,
-        "sizes": [{**one.size._asdict(), "parameters": one.size.parameters,
-                   "inner": one.size.inner, "flops": one.size.flops,
-                   "loss": one.loss} for one in (*runs, measured)],
+        "rates": RATES, "trend": trend._asdict(), "tried": tried,
+        "check": check, "sizes": [{
+            **one.size._asdict(), "parameters": one.size.parameters,
+            "inner": one.size.inner, "flops": one.size.flops,
+            "rate": trend(one.size, one.steps), "loss": one.loss}
+            for one in (*runs, measured)],
         "noise": noise, "predicted": predicted, "measured": measured.loss,
         "law": {name: spread([getattr(one, name) for one in laws])
                 for name in Law._fields},
         "runs": len(every), "exponents": exponents,
-        "profiles": [{"flops": budget, "best": float(one), "runs": len(some)}
+        "profiles": [{"flops": budget, "best": float(one), "runs": len(some),
+                      "bytes": budget / 6 / float(one)**2}
                      for budget, one, some
                      in zip(BUDGETS, best[0], profiles)],
     }

@@ -210,8 +210,8 @@ def main(out: Path, seed: int = 0) -> dict:
     chance = np.random.default_rng(seed)
     fields = ("floor", "alpha", "beta")
     metrics, bands = {}, {}
-    print("".join(f"{name:>14}" for name in ("", *fields, *FAR)))
-    print(f"{'the law':>14}" + "".join(f"{one:14.2f}" for one in (
+    print("".join(f"{name:>13}" for name in ("", *fields, *FAR)))
+    print(f"{'the law':>13}" + "".join(f"{one:13.2f}" for one in (
         TRUE.floor, TRUE.alpha, TRUE.beta,
         *(TRUE(n, 20 * n) for n in FAR.values()))))
     for name, sizes in RANGES.items():
@@ -222,8 +222,8 @@ def main(out: Path, seed: int = 0) -> dict:
                          for field in fields} | {
             far: spread([law(n, 20 * n) for law in laws])
             for far, n in FAR.items()}
-        print(f"{name:>14}" + "".join(
-            f"  {one['low']:.2f} to {one['high']:.2f}"
+        print(f"{name:>13}" + "".join(
+            f" {one['low']:.2f} to {one['high']:.2f}"
             for one in metrics[name].values()))
     budgets = np.geomspace(1e10, 1e12, 9)
     metrics["exponents"] = {
