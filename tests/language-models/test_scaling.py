@@ -161,15 +161,17 @@ def test_a_training_is_measured_on_the_part_and_has_its_rate(monkeypatch):
 # --- the prediction
 
 
-def test_the_simpler_predictions():
+def test_the_simpler_predictions(monkeypatch):
+    monkeypatch.setattr(program, "STARTS", program.STARTS[:1])
     runs = [program.Run(size, 10, size.parameters**-0.1) for size in program.SIZES[:10]]
     found = program.predict(runs, [TRUE] * 3, program.SIZES[-1])
     assert found["line"] == pytest.approx(program.SIZES[-1].parameters ** -0.1)
     assert found["last"] == runs[-1].loss
 
 
-def test_one_length_is_enough_to_predict_its_own_losses():
+def test_one_length_is_enough_to_predict_its_own_losses(monkeypatch):
     """What is lost for the text and the floor cannot be told apart then, and need not be."""
+    monkeypatch.setattr(program, "STARTS", program.STARTS[:1])
     text = 600 * program.BATCH * program.LENGTH
     runs = [program.Run(size, 600, float(TRUE(size.parameters, text))) for size in program.SIZES[:-1]]
     laws = [program.fit(runs, program.STARTS)] * 3
@@ -196,6 +198,7 @@ def run_by_law(tmp_path, monkeypatch, capsys, **more):
     monkeypatch.setattr(program, "learn", by_law(calls, **more))
     monkeypatch.setattr(program, "load_data", lambda *_: dict.fromkeys(("train", "valid", "test"), torch.zeros(1000)))
     monkeypatch.setattr(program, "DRAWN", 4)
+    monkeypatch.setattr(program, "STARTS", program.STARTS[:1])
     return program.main(tmp_path), calls, capsys.readouterr().out
 
 
@@ -219,6 +222,7 @@ def test_the_prediction_is_printed_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(program, "load_data", lambda *_: dict.fromkeys(("train", "valid", "test"), torch.zeros(1000)))
     monkeypatch.setattr(program, "learn", learn)
     monkeypatch.setattr(program, "DRAWN", 2)
+    monkeypatch.setattr(program, "STARTS", program.STARTS[:1])
     program.main(tmp_path)
     assert len(seen) == 1 and "predicted" in seen[0]
 
