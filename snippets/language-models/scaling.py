@@ -315,7 +315,7 @@ def bits(nats: float) -> float:
 # --8<-- [start:learn]
 def learn(size: Size, data: dict[str, Tensor], steps: int, rate: float,
           part: str, seed: int = 0) -> float:
-    """Train a GPT of a size; return its loss on a part, in nats a byte."""
+    """Train a GPT on (n,) tokens; return its loss on a part, of (m,)."""
     torch.manual_seed(seed)
     model = GPT(256, size.hidden, size.layers, size.heads).to(device)
     train(model, data["train"], steps, rate)
@@ -486,7 +486,7 @@ CHECKED = 10, 100  # the trend is tried here
 
 
 def tune(data: dict[str, Tensor], seed: int) -> tuple[Trend, dict]:
-    """Return the trend of the best rate on the validation part, and losses."""
+    """Return the trend of the best rate, and losses, on (n,) tokens."""
     tried, best = {}, {}
     print("validation loss by rate" + "".join(f"{rate:8}" for rate in RATES))
     for at, steps in product(*TUNED):

@@ -101,7 +101,7 @@ def test_without_the_tables_the_best_size_is_counted_otherwise():
 
     def loss(inner: float) -> float:
         parameters = inner + 512 * math.exp(np.polyval(widths, math.log(inner)))
-        return TRUE(parameters, 1e11 / 6 / inner)
+        return TRUE(float(parameters), float(1e11 / 6 / inner))
 
     (found,) = program.optima(TRUE, np.array([1e11]), inner=True)
     assert program.SIZES[0].inner < found < program.SIZES[-1].inner
