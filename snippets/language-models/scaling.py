@@ -480,8 +480,8 @@ def optima(law: Law, budgets: np.ndarray, inner: bool) -> np.ndarray:
 
 # --8<-- [start:tune]
 MEASURED = 200_000  # bytes of a part to measure a loss on
-RATES = (0.02, 0.04, 0.08, 0.16, 0.32)
-TUNED = (1, 4, 7), (100, 300)  # which sizes, and for how many steps
+RATES = (0.02, 0.04, 0.08, 0.16)
+TUNED = (1, 5, 9), (100, 300)  # which sizes, and for how many steps
 CHECKED = 10, 100  # the trend is tried here
 
 
