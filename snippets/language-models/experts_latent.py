@@ -553,11 +553,11 @@ def plot(metrics: dict[str, dict], file: Path) -> None:
                 for key in ("bytes", "test"))
         axes.plot(x, y, "o-", color=color)
         for name, across, up in zip(names, x, y):
-            axes.annotate(name, (across, up), (0, 7), color=color,
+            axes.annotate(name, (across, up), (0, 7),
                           textcoords="offset points", ha="center")
     axes.set(xscale="log", xlabel="bytes of cache a token",
              ylabel="bits a byte")
-    axes.set_xticks([metrics[name]["bytes"] for name in metrics])
+    axes.set_xticks(sorted({one["bytes"] for one in metrics.values()}))
     axes.xaxis.set_major_formatter("{x:.0f}")
     axes.minorticks_off()
     axes.margins(0.1, 0.2)

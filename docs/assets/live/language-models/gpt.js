@@ -94,6 +94,8 @@ async function build(panel, model, say) {
       const shares = chances(await ask(model, bytes), Number(temperature.value));
       if (mine !== turn) return;
       add(draw(shares));
+      await new Promise(requestAnimationFrame); // the page shows it, and hears the button
+      if (mine !== turn) return;
     }
     stop();
     await show();
